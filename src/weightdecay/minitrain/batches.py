@@ -1,0 +1,79 @@
+"""Which sentences each step sees, and how they lie in memory.
+
+A padded batch of 32 sentences spends half its work on padding. Here two sentences share a row,
+the longest with the shortest, and an attention mask keeps them apart. Rotary positions are
+relative, so a sentence gives the same logits wherever in a row it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weightdecay.minitrain.corpus import Sentence, padded
+
+BLOCKED = -1e9  # added to a score that must not count; -inf would turn an empty row into NaN
+
+
+def batch_order(seed: int, sentences: int, batch_size: int, steps: int) -> Tensor:
+    """Sentence indices (steps, batch_size): shuffled epochs laid end to end."""
+    generator = torch.Generator().manual_seed(2**31 + seed)  # another stream than the weights'
+    epochs = -(-steps * batch_size // sentences)
+    order = torch.cat([torch.randperm(sentences, generator=generator) for _ in range(epochs)])
+    return order[: steps * batch_size].view(steps, batch_size)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Two sentences a row: ids and targets (R, W), mask (R, 1, W, W) for the attention scores."""
+
+    inputs: Tensor
+    targets: Tensor
+    mask: Tensor
+
+
+def pair_masks(width: int) -> Tensor:
+    """(width + 1, width, width): for each length of the first sentence, the mask of its row."""
+    i = torch.arange(width)
+    first = i < torch.arange(width + 1)[:, None]  # (width + 1, width)
+    allowed = (first[:, :, None] == first[:, None, :]) & (i[:, None] >= i)
+    return torch.zeros(width + 1, width, width).masked_fill(~allowed, BLOCKED)
+
+
+class PairedBatches:
+    """The batches of a run, packed two sentences a row as they are asked for."""
+
+    def __init__(self, sentences: Sequence[Sentence], order: Tensor) -> None:
+        self.inputs, self.targets = padded(sentences)
+        lengths = (self.targets >= 0).sum(1)
+        # Sorted by length and folded in the middle: the longest sentence meets the shortest. An
+        # odd one out shares its row with an empty sentence: index -1, the row of padding below.
+        by_length = order.gather(1, lengths[order].argsort(dim=1, stable=True))
+        if order.shape[1] % 2:
+            by_length = torch.cat([torch.full((len(order), 1), -1), by_length], 1)
+        self.inputs = torch.cat([self.inputs, torch.zeros_like(self.inputs[:1])])
+        self.targets = torch.cat([self.targets, torch.full_like(self.targets[:1], -1)])
+        lengths = torch.cat([lengths, lengths.new_zeros(1)])
+        half = by_length.shape[1] // 2
+        self.first, self.second = by_length[:, :half], by_length[:, half:].flip(1)
+        self.first_length = lengths[self.first]
+        row_length = self.first_length + lengths[self.second]
+        self.width = row_length.amax(1).tolist()  # of each step's rows
+        self.masks = pair_masks(max(self.width))
+
+    def __getitem__(self, step: int) -> Batch:
+        width = self.width[step]
+        start = self.first_length[step][:, None]  # of the second sentence, (R, 1)
+        position = torch.arange(width)[None, :]
+        is_second = position >= start
+        sentence = torch.where(is_second, self.second[step][:, None], self.first[step][:, None])
+        column = torch.where(is_second, position - start, position)
+        # Past the end of its second sentence a row holds padding.
+        outside = column >= self.inputs.shape[1]
+        sentence = sentence.masked_fill(outside, -1)
+        column = column.masked_fill(outside, 0)
+        mask = self.masks[self.first_length[step], :width, :width].unsqueeze(1)
+        return Batch(self.inputs[sentence, column], self.targets[sentence, column], mask)

@@ -1,0 +1,308 @@
+"""The training loop: ``python -m weightdecay train --weight-decay 0.0``.
+
+One thread, so that two runs use two cores and a run is bitwise reproducible. Killed at any moment
+it goes on from its last checkpoint and ends as if it had not been killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from weightdecay import runs
+from weightdecay.decay import (
+    cosine_learning_rate,
+    cumulative_dose,
+    describe_groups,
+    parameter_groups,
+)
+from weightdecay.minitrain import corpus, metrics
+from weightdecay.minitrain.batches import PairedBatches, batch_order
+from weightdecay.minitrain.config import Config
+from weightdecay.runs import Json
+from weightdecay.transformer import Transformer, TransformerConfig
+
+THREADS = 1
+STEP_RECORD_EVERY = 10
+
+
+def build_model(config: Config) -> Transformer:
+    """The untrained model of a config: its weights depend on seed and sizes alone."""
+    sizes = TransformerConfig(
+        vocab_size=corpus.VOCAB_SIZE, context=corpus.CONTEXT, **config.model.model_dump()
+    )
+    return Transformer(sizes, torch.Generator().manual_seed(config.seed))
+
+
+def build_optimizer(model: Transformer, config: Config) -> torch.optim.AdamW:
+    """torch's AdamW with decay on matrices only; ``fused`` does all tensors in one pass."""
+    o = config.optimizer
+    return torch.optim.AdamW(
+        parameter_groups(model, o.weight_decay),
+        lr=o.learning_rate,
+        betas=(o.beta1, o.beta2),
+        eps=o.eps,
+        fused=True,
+    )
+
+
+def learning_rates(config: Config) -> list[float]:
+    """Learning rate of every step."""
+    o, steps = config.optimizer, config.training.steps
+    return [
+        cosine_learning_rate(
+            step,
+            peak=o.learning_rate,
+            final=o.final_learning_rate,
+            warmup=o.warmup_steps,
+            steps=steps,
+        )
+        for step in range(steps)
+    ]
+
+
+def _sha256(tensors: list[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def train_step(
+    model: Transformer, optimizer: torch.optim.Optimizer, batches: PairedBatches, step: int
+) -> tuple[Tensor, Tensor]:
+    """Forward and backward of one batch: its loss, and gradients in ``.grad``."""
+    batch = batches[step]
+    logits = model(batch.inputs, batch.mask)
+    loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=-1)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    return loss.detach(), logits
+
+
+class _Loop:
+    """The state of one run between its steps."""
+
+    def __init__(self, config: Config, directory: Path) -> None:
+        self.config, self.directory = config, directory
+        self.model = build_model(config)
+        self.optimizer = build_optimizer(self.model, config)
+        self.rates = learning_rates(config)
+        self.doses = cumulative_dose(self.rates, config.optimizer.weight_decay)
+        self.sentences = corpus.split("train")
+        self.order = batch_order(
+            config.seed, len(self.sentences), config.training.batch_size, config.training.steps
+        )
+        self.batches = PairedBatches(self.sentences, self.order)
+        self.initial = metrics.norms(metrics.group_vectors(self.model))
+        self.step = 0
+        self.seconds = 0.0  # spent in steps since the last evaluation
+
+    def manifest(self) -> Json:
+        return {
+            "experiment": "18-break-weight-decay",
+            "seed": self.config.seed,
+            "data_sha256": corpus.data_hash(),
+            "initial_weights_sha256": _sha256(list(self.model.parameters())),
+            "batch_order_sha256": _sha256([self.order]),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "entropy_floor": corpus.entropy_floor(),
+            "baselines": {
+                name: {split: corpus.ngram_loss(order, split) for split in metrics.SPLITS}
+                for name, order in (("unigram", 1), ("trigram", 3))
+            },
+            **runs.environment(),
+        }
+
+    def save(self, out: IO[str]) -> None:
+        """Checkpoint, with the length of the metrics that belong to it."""
+        out.flush()
+        os.fsync(out.fileno())
+        state = {
+            "step": self.step,
+            "metrics_bytes": out.tell(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with runs.atomic_path(self.directory / runs.CHECKPOINT) as path:
+            torch.save(state, path)
+
+    def restore(self) -> int:
+        """Load the checkpoint if there is one; the length of the metrics that belong to it."""
+        path = self.directory / runs.CHECKPOINT
+        if not path.exists():
+            return 0
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        return int(state["metrics_bytes"])
+
+    def advance(self) -> tuple[float, float, dict[str, Tensor] | None]:
+        """One optimizer step: its batch loss, its gradient norm before clipping, and the weights
+        before it if an evaluation comes after it."""
+        start = time.perf_counter()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rates[self.step]
+        loss, _ = train_step(self.model, self.optimizer, self.batches, self.step)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.config.optimizer.clip_norm
+        )
+        before = metrics.group_vectors(self.model) if self.evaluates(self.step + 1) else None
+        self.optimizer.step()
+        self.step += 1
+        self.seconds += time.perf_counter() - start
+        return float(loss), float(norm), before
+
+    def evaluates(self, step: int) -> bool:
+        t = self.config.training
+        return step % t.eval_every == 0 or step == t.steps
+
+    def evaluation(self, grad_norm: float | None, before: dict[str, Tensor] | None) -> Json:
+        """The record of one evaluation; at step 0 there is no gradient and no update yet."""
+        t = self.config.training
+        measured, _ = metrics.evaluate(self.model)
+        after = metrics.group_vectors(self.model)
+        norm = metrics.norms(after)
+        record: Json = {
+            "kind": "eval",
+            "step": self.step,
+            "epoch": self.step * t.batch_size / len(self.sentences),
+            "learning_rate": self.rates[max(self.step - 1, 0)] if self.step else 0.0,
+            "dose": self.doses[self.step],
+            "grad_norm": grad_norm,
+            **measured,
+            **{f"norm/{k}": v for k, v in norm.items()},
+            **{f"growth/{k}": v / self.initial[k] for k, v in norm.items()},
+            **metrics.spectral_norms(self.model),
+            "steps_per_second": self.since_last / self.seconds if self.seconds else None,
+        }
+        if before is not None:
+            for k, v in after.items():
+                record[f"update/{k}"] = float((v - before[k]).norm() / before[k].norm())
+        self.seconds = 0.0
+        return record
+
+    @property
+    def since_last(self) -> int:
+        """Steps since the last evaluation."""
+        every = self.config.training.eval_every
+        return self.step % every or min(every, self.step)
+
+    def results(self, record: Json, diverged_at: int | None) -> Json:
+        everything = corpus.sentences()
+        _, correct = metrics.evaluate(self.model)
+        wrong = [s for s, right in zip(everything, correct, strict=True) if not right]
+        return {
+            "final": {k: v for k, v in record.items() if k not in ("kind", "steps_per_second")},
+            "diverged_at": diverged_at,
+            "mistakes": [
+                {
+                    "lemma": s.lemma,
+                    "tense": s.tense,
+                    "person": s.person,
+                    "split": s.split,
+                    "expected": s.text,
+                    "written": written,
+                }
+                for s, written in zip(
+                    wrong, metrics.greedy_forms(self.model, wrong) if wrong else [], strict=True
+                )
+            ],
+        }
+
+
+def _append(out: IO[str], record: Json) -> None:
+    rounded: dict[str, Any] = {
+        k: float(f"{v:.7g}") if isinstance(v, float) else v for k, v in record.items()
+    }
+    out.write(json.dumps(runs.finite(rounded)) + "\n")
+    out.flush()
+
+
+def train(
+    config: Config, directory: Path, *, force: bool = False, position: int = 0, quiet: bool = False
+) -> runs.Run:
+    """Train one run into `directory`, going on from a checkpoint if it holds an unfinished one.
+
+    A loss that is not a finite number ends the run; ``results.json`` then says at which step.
+
+    Raises:
+        RunError: if the directory must not be written (see `runs.prepare`).
+    """
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
+    loop = _Loop(config, directory)
+    manifest = loop.manifest()
+    resumed = runs.prepare(directory, config.model_dump(), manifest, force=force)
+    with runs.locked(directory):
+        if resumed:
+            manifest = runs.read_json(directory / runs.MANIFEST)
+        length = loop.restore()
+        path = directory / runs.METRICS
+        path.touch()
+        os.truncate(path, length)
+        if not quiet:
+            for line in describe_groups(loop.optimizer.param_groups):
+                tqdm.write(f"{directory.name}: {line}")
+            if loop.step:
+                tqdm.write(f"{directory.name}: goes on from step {loop.step}")
+        with path.open("a", encoding="utf-8") as out:
+            record, diverged_at = _run(loop, out, position, quiet)
+        runs.write_json(
+            directory / runs.MANIFEST, {**manifest, "ended": runs.now(), "resumed": resumed}
+        )
+        runs.write_json(directory / runs.RESULTS, loop.results(record, diverged_at))
+    return runs.load(directory)
+
+
+def _run(loop: _Loop, out: IO[str], position: int, quiet: bool) -> tuple[Json, int | None]:
+    """All remaining steps; the last evaluation, and the step at which the loss was lost."""
+    t = loop.config.training
+    record: Json = {}
+    if loop.step == 0:
+        record = loop.evaluation(None, None)
+        _append(out, record)
+    with tqdm(
+        total=t.steps,
+        initial=loop.step,
+        desc=f"{loop.directory.name:>16}",
+        unit="step",
+        position=position,
+        mininterval=0.5,
+        disable=True if quiet else None,
+    ) as bar:
+        for _ in itertools.count(loop.step):
+            if loop.step == t.steps:
+                break
+            loss, grad_norm, before = loop.advance()
+            diverged = not math.isfinite(loss)
+            if loop.step % STEP_RECORD_EVERY == 0:
+                _append(
+                    out,
+                    {"kind": "step", "step": loop.step, "batch_loss": loss, "grad_norm": grad_norm},
+                )
+            if loop.evaluates(loop.step) or diverged:
+                record = loop.evaluation(grad_norm, before)
+                _append(out, record)
+                bar.set_postfix(train=record["train_loss"], val=record["val_loss"], refresh=False)
+            bar.update()
+            if diverged:
+                tqdm.write(f"{loop.directory.name}: the loss is not finite at step {loop.step}")
+                return record, loop.step
+            if loop.step % t.checkpoint_every == 0 or loop.step == t.steps:
+                loop.save(out)
+    if not record:  # killed after the last step: the checkpoint is complete, the record is not
+        record = loop.evaluation(None, None)
+    return record, None

@@ -1,0 +1,128 @@
+"""What is measured at every evaluation, and how.
+
+Keys are flat (``norm/embedding``, ``accuracy/val/irregular``), one number each, so a metrics file
+is a table. The catalogue with units and readings is in the lab chapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from weightdecay.minitrain import corpus
+from weightdecay.minitrain.corpus import Sentence
+from weightdecay.transformer import Block, Transformer
+
+SPLITS = ("train", "val")
+GROUPS = {
+    "embedding": "token embedding (also the head)",
+    "qk": "W_Q and W_K",
+    "vo": "W_V and W_O",
+    "mlp": "feed-forward matrices",
+    "gains": "LayerNorm gains",
+}
+
+
+def matrices(model: Transformer) -> Iterator[tuple[str, str, Tensor]]:
+    """(group, name, matrix) of every 2-D weight, with query, key and value taken apart."""
+    yield "embedding", "embedding", model.embedding.weight
+    for i, block in enumerate(model.blocks):
+        assert isinstance(block, Block)
+        for part, group, matrix in zip(
+            ("q", "k", "v"), ("qk", "qk", "vo"), block.qkv.weight.chunk(3), strict=True
+        ):
+            yield group, f"block{i}.{part}", matrix
+        yield "vo", f"block{i}.o", block.attention_out.weight
+        for name in ("gate", "mlp_in", "mlp_out"):
+            layer = getattr(block, name)
+            if layer is not None:
+                yield "mlp", f"block{i}.{name}", layer.weight
+
+
+def weight_groups(model: Transformer) -> dict[str, list[Tensor]]:
+    """The tensors of each group in `GROUPS`; biases belong to none."""
+    groups: dict[str, list[Tensor]] = {name: [] for name in GROUPS}
+    for group, _, matrix in matrices(model):
+        groups[group].append(matrix.detach())
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+            groups["gains"].append(module.weight.detach())
+    return groups
+
+
+def group_vectors(model: Transformer) -> dict[str, Tensor]:
+    """A copy of each group as one flat vector."""
+    return {k: torch.cat([t.flatten() for t in v]) for k, v in weight_groups(model).items()}
+
+
+def norms(vectors: dict[str, Tensor]) -> dict[str, float]:
+    """Frobenius norm of each group: the 2-norm of all its entries together."""
+    return {name: float(v.norm()) for name, v in vectors.items()}
+
+
+def spectral_norms(model: Transformer) -> dict[str, float]:
+    """Largest singular value of each matrix."""
+    with torch.no_grad():
+        return {
+            f"spectral/{name}": float(torch.linalg.matrix_norm(matrix, 2))
+            for _, name, matrix in matrices(model)
+        }
+
+
+def slices(sentence: Sentence) -> Iterator[str]:
+    """The slices a sentence counts for: its regularity and its tense, within its split."""
+    yield f"{sentence.split}/{'regular' if sentence.regular else 'irregular'}"
+    yield f"{sentence.split}/{sentence.tense}"
+
+
+@cache
+def _table() -> tuple[tuple[Sentence, ...], Tensor, Tensor]:
+    everything = corpus.sentences()
+    return (everything, *corpus.padded(everything))
+
+
+@torch.no_grad()
+def evaluate(model: Transformer) -> tuple[dict[str, float], list[bool]]:
+    """Losses and per-slice accuracy over all 300 sentences, and which are spelled right.
+
+    Losses are mean nats per predicted token, over a whole split, both from this same model:
+    in all, over the two feature tokens (tense, person) and over the form (characters and end).
+
+    Accuracy is greedy exact match of the form. Teacher forcing decides it: greedy decoding from
+    the features gives the right form exactly if at each of its positions the right token is the
+    most likely one after the right prefix.
+    """
+    sentences, inputs, targets = _table()
+    model.eval()
+    logits = model(inputs)
+    loss = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=-1, reduction="none")
+    valid = targets >= 0
+    in_form = valid & (torch.arange(targets.shape[1]) >= corpus.FEATURE_COUNT - 1)
+    correct = ((logits.argmax(-1) == targets) | ~in_form).all(1)
+    measured: dict[str, float] = {}
+    for split in SPLITS:
+        rows = torch.tensor([s.split == split for s in sentences])[:, None]
+        for suffix, kind in (("", valid), ("_features", valid & ~in_form), ("_form", in_form)):
+            measured[f"{split}_loss{suffix}"] = float(loss[rows & kind].mean())
+    measured["gap"] = measured["val_loss"] - measured["train_loss"]
+    hits: dict[str, list[bool]] = {}
+    flags = correct.tolist()
+    for sentence, hit in zip(sentences, flags, strict=True):
+        for name in slices(sentence):
+            hits.setdefault(name, []).append(hit)
+    measured |= {f"accuracy/{name}": sum(h) / len(h) for name, h in hits.items()}
+    return measured, flags
+
+
+@torch.no_grad()
+def greedy_forms(model: Transformer, sentences: Sequence[Sentence]) -> list[str]:
+    """What the model writes for each sentence's features, most likely token first."""
+    model.eval()
+    ids = torch.tensor([s.tokens[: corpus.FEATURE_COUNT] for s in sentences])
+    while ids.shape[1] < corpus.CONTEXT:
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], 1)
+    return [corpus.decode(row[corpus.FEATURE_COUNT :]) for row in ids.tolist()]
