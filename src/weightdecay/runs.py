@@ -97,7 +97,7 @@ def read_yaml(path: Path) -> Json:
         value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as e:
         raise RunError(f"{path}: {e.strerror}") from e
-    except (YAMLError, UnicodeDecodeError) as e:
+    except (YAMLError, ValueError, RecursionError) as e:  # a bad date or a huge int: ValueError
         raise RunError(f"{path}: not valid YAML: {' '.join(str(e).split())}") from e
     if not isinstance(value, dict):
         raise RunError(f"{path}: holds {type(value).__name__}, expected keys with values")
@@ -147,7 +147,11 @@ def environment() -> Json:
             "torch": torch.__version__,
         },
         "git_commit": git_commit(),
-        "host": {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count()},
+        "host": {
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cpus": os.cpu_count(),
+        },
         "threads": torch.get_num_threads(),
         "started": now(),
         "ended": None,
@@ -181,15 +185,19 @@ def prepare(directory: Path, config: Json, manifest: Json, *, force: bool = Fals
     if directory.is_dir() and any(directory.iterdir()):
         if not (directory / MANIFEST).exists():
             raise RunError(f"{directory}: holds files but no {MANIFEST}; not a run, left alone")
+        if "started" not in read_json(directory / MANIFEST):  # other programs have manifests, too
+            raise RunError(f"{directory}: {MANIFEST} is not one of a run; left alone")
         if not force:
             if read_yaml(directory / CONFIG) != config:
                 raise RunError(f"{directory}: holds a run with another config; --force replaces it")
             if (directory / RESULTS).exists():
                 raise RunError(f"{directory}: holds a finished run; --force trains it again")
             return True
+        # The manifest marks a run and is only ever replaced: killed in here, --force still works.
         with locked(directory):
             for name in RUN_FILES:
-                (directory / name).unlink(missing_ok=True)
+                if name not in (MANIFEST, LOCK):
+                    (directory / name).unlink(missing_ok=True)
     directory.parent.mkdir(parents=True, exist_ok=True)
     # The directory appears with config and manifest in it, or not at all.
     fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
@@ -197,7 +205,7 @@ def prepare(directory: Path, config: Json, manifest: Json, *, force: bool = Fals
         write_yaml(fresh / CONFIG, config)
         write_json(fresh / MANIFEST, manifest)
         if directory.is_dir():
-            for name in (CONFIG, MANIFEST):
+            for name in (MANIFEST, CONFIG):
                 (fresh / name).replace(directory / name)
         else:
             fresh.chmod(0o755)

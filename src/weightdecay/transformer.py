@@ -77,7 +77,8 @@ class Block(nn.Module):
         x = x + self.attention_out(y.transpose(1, 2).reshape(batch, time, d))
         h = self.mlp_norm(x)
         h = F.gelu(self.mlp_in(h)) if self.gate is None else F.silu(self.gate(h)) * self.mlp_in(h)
-        return x + self.mlp_out(h)
+        out: Tensor = self.mlp_out(h)
+        return x + out
 
 
 class Transformer(nn.Module):
@@ -92,11 +93,10 @@ class Transformer(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         d = config.d_model
-        self.final_norm = (
-            nn.RMSNorm(d, eps=1e-6) if config.style == "llama" else nn.LayerNorm(d)
-        )
+        self.final_norm = nn.RMSNorm(d, eps=1e-6) if config.style == "llama" else nn.LayerNorm(d)
         self.head = None if config.tied_head else nn.Linear(d, config.vocab_size, bias=False)
-        cos, sin = rope_tables(config.context, d // config.n_head)
+        # A packed row (see `forward`) holds two sentences and may be as long as both together.
+        cos, sin = rope_tables(2 * config.context, d // config.n_head)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         for parameter in self.parameters():
@@ -110,14 +110,16 @@ class Transformer(nn.Module):
         """Logits for ids (B, T).
 
         `mask` (broadcastable to (B, n_head, T, T), added to the attention scores) replaces the
-        causal one; packed batches use it to keep the sentences of a row apart.
+        causal one; packed batches use it to keep the two sentences of a row apart, and such a row
+        may be twice as long as the context.
 
         Raises:
             ValueError: if T exceeds the context.
         """
         time = ids.shape[-1]
-        if time > self.config.context:
-            raise ValueError(f"{time} tokens do not fit the context of {self.config.context}")
+        fits = self.config.context * (1 if mask is None else 2)
+        if time > fits:
+            raise ValueError(f"{time} tokens do not fit the context of {fits}")
         x = self.embedding(ids)
         for block in self.blocks:
             x = block(x, self.cos[:time], self.sin[:time], mask)

@@ -32,7 +32,10 @@ class ModelConfig(_Section):
     @model_validator(mode="after")
     def _even_heads(self) -> ModelConfig:
         if self.d_model % (2 * self.n_head):
-            raise ValueError(f"expected a multiple of 2 x n_head = {2 * self.n_head} for d_model")
+            raise ValueError(
+                f"expected d_model = {self.d_model} to be a multiple of 2 x n_head = "
+                f"{2 * self.n_head}"
+            )
         return self
 
 
@@ -90,11 +93,13 @@ def _explain(source: str, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     location, value = first["loc"], repr(first["input"])
     key = ".".join(str(part) for part in location)
+    key = key if key.isprintable() else repr(key)
     value = value if len(value) <= 80 else value[:77] + "..."
-    if first["type"] == "extra_forbidden":
-        return f"{source}: unknown key {key} = {value}; accepted: {_section_keys(location)}"
+    if first["type"] in ("extra_forbidden", "invalid_key"):  # invalid: not even a string
+        value = "" if first["type"] == "invalid_key" else f" = {value}"
+        return f"{source}: unknown key {key}{value}; accepted: {_section_keys(location)}"
     accepted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, expected ")
-    if not key or isinstance(first["input"], dict) and first["type"] == "value_error":
+    if not key or (isinstance(first["input"], dict) and first["type"] == "value_error"):
         return f"{source}: {f'{key}: ' if key else ''}expected {accepted}"
     return f"{source}: {key} = {value}; accepted: {accepted}"
 

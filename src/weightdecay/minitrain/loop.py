@@ -13,7 +13,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +87,7 @@ def train_step(
     logits = model(batch.inputs, batch.mask)
     loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=-1)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach(), logits
 
 
@@ -223,12 +223,14 @@ class _Loop:
         }
 
 
-def _append(out: IO[str], record: Json) -> None:
-    rounded: dict[str, Any] = {
-        k: float(f"{v:.7g}") if isinstance(v, float) else v for k, v in record.items()
-    }
-    out.write(json.dumps(runs.finite(rounded)) + "\n")
+def _append(out: IO[str], record: Json) -> Json:
+    """Write one line of metrics; the record as it is read back."""
+    written: Json = runs.finite(
+        {k: float(f"{v:.7g}") if isinstance(v, float) else v for k, v in record.items()}
+    )
+    out.write(json.dumps(written) + "\n")
     out.flush()
+    return written
 
 
 def train(
@@ -272,8 +274,7 @@ def _run(loop: _Loop, out: IO[str], position: int, quiet: bool) -> tuple[Json, i
     t = loop.config.training
     record: Json = {}
     if loop.step == 0:
-        record = loop.evaluation(None, None)
-        _append(out, record)
+        record = _append(out, loop.evaluation(None, None))
     with tqdm(
         total=t.steps,
         initial=loop.step,
@@ -294,8 +295,7 @@ def _run(loop: _Loop, out: IO[str], position: int, quiet: bool) -> tuple[Json, i
                     {"kind": "step", "step": loop.step, "batch_loss": loss, "grad_norm": grad_norm},
                 )
             if loop.evaluates(loop.step) or diverged:
-                record = loop.evaluation(grad_norm, before)
-                _append(out, record)
+                record = _append(out, loop.evaluation(grad_norm, before))
                 bar.set_postfix(train=record["train_loss"], val=record["val_loss"], refresh=False)
             bar.update()
             if diverged:
@@ -303,6 +303,7 @@ def _run(loop: _Loop, out: IO[str], position: int, quiet: bool) -> tuple[Json, i
                 return record, loop.step
             if loop.step % t.checkpoint_every == 0 or loop.step == t.steps:
                 loop.save(out)
-    if not record:  # killed after the last step: the checkpoint is complete, the record is not
-        record = loop.evaluation(None, None)
+    if not record:  # killed after the last step: its evaluation was written before the checkpoint
+        records, _ = runs.read_metrics(loop.directory / runs.METRICS)
+        record = [r for r in records if r["kind"] == "eval"][-1]
     return record, None

@@ -6,6 +6,7 @@ is a table. The catalogue with units and readings is in the lab chapter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -65,10 +66,12 @@ def norms(vectors: dict[str, Tensor]) -> dict[str, float]:
 
 
 def spectral_norms(model: Transformer) -> dict[str, float]:
-    """Largest singular value of each matrix."""
+    """Largest singular value of each matrix; NaN for one that has diverged."""
     with torch.no_grad():
         return {
             f"spectral/{name}": float(torch.linalg.matrix_norm(matrix, 2))
+            if matrix.isfinite().all()
+            else math.nan
             for _, name, matrix in matrices(model)
         }
 
