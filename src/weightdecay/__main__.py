@@ -1,1 +1,198 @@
+"""The command line: ``python -m weightdecay COMMAND``. The justfile's recipes call it."""
+
+from __future__ import annotations
+
+import sys
 from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from tyro.conf import Positional
+
+from weightdecay.minitrain import recipe
+from weightdecay.runs import DASHBOARD, Run, RunError, load
+
+console = Console(highlight=False, soft_wrap=True)
+STYLES = {"supported": "green", "not supported": "yellow", "no evidence yet": "dim"}
+
+
+def corpus() -> None:
+    """Print the corpus: every verb form, with the validation cells marked."""
+    from weightdecay.minitrain.corpus import PERSONS, TENSES, data_hash, sentences
+
+    cells = {(s.lemma, s.tense, s.person): s for s in sentences()}
+    for lemma in dict.fromkeys(s.lemma for s in sentences()):
+        regular = cells[lemma, TENSES[0], PERSONS[0]].regular
+        print(f"{lemma} ({'regular' if regular else 'irregular'})")
+        for tense in TENSES:
+            row = [cells[lemma, tense, person] for person in PERSONS]
+            forms = (f"{'*' if s.split == 'val' else ' '}{s.text:<20}" for s in row)
+            print(f"  {tense:<11}{''.join(forms)}".rstrip())
+    val = sum(s.split == "val" for s in sentences())
+    print(f"{len(cells) - val} training and {val} validation sentences (*); data {data_hash()[:12]}")
+
+
+def train(
+    config: Path = recipe.RECIPE,
+    seed: int | None = None,
+    weight_decay: float | None = None,
+    out: Path | None = None,
+    force: bool = False,
+) -> None:
+    """Train one run of the break lab.
+
+    Args:
+        config: The recipe.
+        seed: Replaces the recipe's seed.
+        weight_decay: Replaces the recipe's weight decay.
+        out: Run directory; without it experiments/18-… by weight decay and seed.
+        force: Train again where a finished or different run lies.
+    """
+    from weightdecay.minitrain import config as config_file
+    from weightdecay.minitrain import dashboard, loop
+
+    changes: dict[str, dict[str, float] | int] = {}
+    if seed is not None:
+        changes["seed"] = seed
+    if weight_decay is not None:
+        changes["optimizer"] = {"weight_decay": weight_decay}
+    checked = config_file.read(config, **changes)
+    directory = out or recipe.run_directory(checked.optimizer.weight_decay, checked.seed)
+    run = loop.train(checked, directory, force=force)
+    page = dashboard.write([run], directory / DASHBOARD)
+    _final(run)
+    console.print(f"{_shown(directory)}: finished; dashboard {_shown(page)}")
+
+
+def compare(
+    runs: Positional[tuple[Path, ...]] = (), out: Path = Path("dashboard-compare.html")
+) -> None:
+    """Compare runs: the ladder in the terminal, everything else in one page.
+
+    Args:
+        runs: Run directories; without any, control and break are trained if they are missing.
+        out: The page to write.
+    """
+    if not runs:
+        jobs = [(recipe.read_config(w), recipe.run_directory(w)) for w in (0.1, 0.0)]
+        trained = recipe.train_missing(jobs)
+        runs = tuple(directory for _, directory in jobs)
+        for directory in runs:
+            state = "trained now" if directory in trained else "found, not trained again"
+            console.print(f"{_shown(directory)}: {state}")
+    elif len(runs) == 1:
+        raise RunError(f"{runs[0]}: one run; compare takes two or more, or none to train the pair")
+    from weightdecay.minitrain import dashboard, ladder
+
+    loaded = _readable(runs)
+    a, b, others = ladder.choose_pair(loaded)
+    report = ladder.diagnose(a, b, [*others, *ladder.siblings(loaded)])
+    _print_ladder(report)
+    page = dashboard.write(loaded, out, report)
+    console.print(f"Dashboard: {_shown(page)}")
+
+
+def diagnose(runs: Positional[tuple[Path, ...]]) -> None:
+    """Walk the diagnostic ladder with two runs; further ones may serve as the ablation.
+
+    Args:
+        runs: Two or more run directories.
+    """
+    if len(runs) < 2:
+        raise RunError("diagnose takes two run directories, and further ones as the ablation")
+    from weightdecay.minitrain import ladder
+
+    a, b, *others = [_warned(load(path)) for path in runs]
+    _print_ladder(ladder.diagnose(a, b, [*others, *ladder.siblings([a, b, *others])]))
+
+
+def reference(workers: int | None = None) -> None:
+    """Train the reference runs that the book quotes and write their table.
+
+    Args:
+        workers: Runs at a time; without it one per core.
+    """
+    from weightdecay.minitrain import reference
+
+    console.print(f"Written: {_shown(reference.make(workers))}")
+
+
+def _shown(path: Path) -> str:
+    """The path relative to here where possible."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _warned(run: Run) -> Run:
+    for problem in run.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    return run
+
+
+def _readable(paths: tuple[Path, ...]) -> list[Run]:
+    """Every run that can be read; the others are named, and fewer than two left is an error."""
+    found: list[Run] = []
+    for path in paths:
+        try:
+            found.append(_warned(load(path)))
+        except RunError as e:
+            print(f"warning: {e}; left out", file=sys.stderr)
+    if len(found) < 2:
+        raise RunError(f"{len(found)} of {len(paths)} run directories can be read; two are needed")
+    return found
+
+
+def _final(run: Run) -> None:
+    f = run.final
+    loss = {k: "none" if f[k] is None else f"{f[k]:.4f}" for k in ("train_loss", "val_loss", "gap")}
+    console.print(
+        f"step {f['step']}: train {loss['train_loss']}, validation {loss['val_loss']}, "
+        f"gap {loss['gap']}, dose {f['dose']:.3g}"
+    )
+
+
+def _print_ladder(report: object) -> None:
+    from weightdecay.minitrain.ladder import Report
+
+    assert isinstance(report, Report)
+    for rung in report.rungs:
+        style = STYLES[rung.verdict]
+        console.print(
+            f"\n[bold]Rung {rung.number}. {rung.claim}[/bold] [{style}]\\[{rung.verdict}][/{style}]"
+        )
+        console.print(f"  Supported if {rung.threshold}.", style="dim")
+        for sentence in rung.evidence:
+            console.print(f"  - {escape(sentence)}")
+        if rung.next_step:
+            console.print(f"  Next: {escape(rung.next_step)}")
+    console.print(f"\n{escape(report.conclusion)}")
+
+
+COMMANDS = {
+    "corpus": corpus,
+    "train": train,
+    "compare": compare,
+    "diagnose": diagnose,
+    "reference": reference,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 1 and one line on standard error for a mistake of the user's."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="python -m weightdecay", description=__doc__, args=arguments
+        )
+    except RunError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

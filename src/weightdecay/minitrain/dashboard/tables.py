@@ -1,0 +1,69 @@
+"""The dashboard's tables: what differs, and the final numbers with their differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weightdecay.minitrain import differences
+from weightdecay.runs import Run
+
+FINAL = {
+    "step": "last step",
+    "dose": "dose",
+    "train_loss": "train loss",
+    "val_loss": "validation loss",
+    "gap": "gap",
+    "val_loss_form": "validation loss, form",
+    "val_loss_features": "validation loss, features",
+    "growth/embedding": "embedding norm over initial",
+    "growth/qk": "W_Q, W_K norm over initial",
+    "growth/vo": "W_V, W_O norm over initial",
+    "growth/mlp": "feed-forward norm over initial",
+    "accuracy/train/regular": "train accuracy, regular",
+    "accuracy/train/irregular": "train accuracy, irregular",
+    "accuracy/val/regular": "validation accuracy, regular",
+    "accuracy/val/irregular": "validation accuracy, irregular",
+    "steps_per_second": "steps per second",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text cells under a header; the first cell of a row names it."""
+
+    header: list[str]
+    rows: list[list[str]]
+
+
+def config_rows(runs: Sequence[Run]) -> Table:
+    """With several runs the keys that differ, config first; with one run its whole config."""
+    if len(runs) == 1:
+        whole = differences.flatten(runs[0].config)
+        return Table(["key", runs[0].name], [[k, str(v)] for k, v in whole])
+    differing = differences.table(runs) | {
+        k: v
+        for k, v in differences.table(runs, "manifest").items()
+        if k not in ("seed", "started", "ended", "resumed")
+    }
+    rows = [[k, *("not set" if v is None else str(v) for v in vs)] for k, vs in differing.items()]
+    return Table(["key", *(run.name for run in runs)], rows)
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else "none"
+
+
+def final_table(runs: Sequence[Run]) -> Table:
+    """The last evaluation of each run; with two runs also second less first."""
+    header = ["", *(run.name for run in runs)] + (["difference"] if len(runs) == 2 else [])
+    rows = []
+    for key, words in FINAL.items():
+        values = [run.final.get(key) for run in runs]
+        row = [words, *(_text(v) for v in values)]
+        if len(runs) == 2:
+            a, b = values
+            numbers = isinstance(a, int | float) and isinstance(b, int | float)
+            row.append(f"{b - a:+.4g}" if numbers else "none")
+        rows.append(row)
+    return Table(header, rows)

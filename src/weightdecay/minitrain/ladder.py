@@ -1,0 +1,252 @@
+"""The diagnostic ladder: four rungs from "the curves differ" to a cause.
+
+Each rung computes its evidence from run directories and gives a verdict; the thresholds are part
+of the report. ``python -m weightdecay diagnose A B [C …]``; further runs serve as the ablation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from scipy.stats import binomtest
+
+from weightdecay.minitrain import corpus, differences
+from weightdecay.runs import MANIFEST, Run, RunError, load
+
+CLIMBS, HOLDS = 2.0, 1.25  # growth of a norm over its initial value
+MEMORISED, SIGNIFICANT = 0.95, 0.05  # training accuracy; p-value
+MARGIN = 0.05  # nats by which an over-decayed run's losses must lie above the control's
+
+DECAY = "optimizer.weight_decay"
+SUPPORTED, NOT_SUPPORTED, NO_EVIDENCE = "supported", "not supported", "no evidence yet"
+Verdict: TypeAlias = Literal["supported", "not supported", "no evidence yet"]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the diagnosis.
+
+    `claim` is what would be true if the textbook story held; `evidence` are sentences computed
+    from the runs; `next_step` is what to run or do, empty if nothing is missing.
+    """
+
+    number: int
+    claim: str
+    threshold: str
+    verdict: Verdict
+    evidence: list[str]
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The rungs that were climbed and where that leaves the reader."""
+
+    rungs: list[Rung]
+    conclusion: str
+
+
+def weight_decay(run: Run) -> float:
+    """λ of a run."""
+    return float(run.config["optimizer"]["weight_decay"])
+
+
+def _one_difference(a: Run, b: Run) -> Rung:
+    keys, hidden = differences.table([a, b]), differences.hidden([a, b])
+    evidence = [differences.sentence([a, b])]
+    if not keys and not hidden:
+        evidence.append(_same_results(a, b))
+    if "seed" in keys:
+        evidence.append("The seed differs, so luck is not ruled out: other initial weights and "
+                        "another batch order move the losses by themselves.")  # fmt: skip
+    elif len(keys) == 1 and not hidden:
+        evidence.append("Initial weights, batch order and data have the same hashes in both runs.")
+    one = len(keys) == 1 and not hidden and "seed" not in keys
+    return Rung(
+        1,
+        "The runs differ in one key and in nothing else, so the difference is not luck.",
+        "exactly one key differs, it is not the seed, and the manifests agree on data, initial "
+        "weights, batch order, torch version and threads",
+        SUPPORTED if one else NOT_SUPPORTED,
+        evidence,
+        "" if one else "Train a pair that differs in one key: seed=42 weight_decay=0.0 "
+        "just phase-18-train",
+    )
+
+
+def _same_results(a: Run, b: Run) -> str:
+    differ = [k for k in ("train_loss", "val_loss") if a.final.get(k) != b.final.get(k)]
+    if a.final["step"] != b.final["step"]:
+        return f"They were stopped at different steps: {a.final['step']} and {b.final['step']}."
+    if differ:
+        return f"Yet their final {' and '.join(differ)} differ: the training is not reproducible."
+    return "Their final losses are equal to the last digit: these are two copies of one run."
+
+
+def _growth(run: Run) -> dict[str, float]:
+    return {k.removeprefix("growth/"): v for k, v in run.final.items()
+            if k.startswith("growth/") and v is not None}  # fmt: skip
+
+
+def _climbing_norm(less: Run, more: Run) -> Rung:
+    growth, other = _growth(less), _growth(more)
+    shared = [g for g in growth if g in other]
+    found = [g for g in shared if growth[g] >= CLIMBS and other[g] <= HOLDS]
+    evidence = [
+        f"{g}: {growth[g]:.2f}× its initial norm in {less.name}, {other[g]:.2f}× in {more.name} "
+        f"(ratio {growth[g] / other[g]:.2f})"
+        for g in shared
+    ]
+    both = [g for g in shared if growth[g] >= CLIMBS and other[g] > HOLDS]
+    if found:
+        evidence.append(f"Climbs in one run and holds in the other: {', '.join(found)}.")
+    elif both:
+        evidence.append(f"Climbs in one run and does not hold in the other: {', '.join(both)}.")
+    if shared:
+        widest = max(shared, key=lambda g: abs(math.log(growth[g] / other[g])))
+        evidence.append(f"The widest ratio between the runs is in {widest}.")
+    return Rung(
+        2,
+        "One weight norm climbs without decay and holds with it.",
+        f"some group ends at {CLIMBS:g}× its initial norm or more in the run with less decay and "
+        f"at {HOLDS:g}× or less in the other",
+        (SUPPORTED if found else NOT_SUPPORTED) if shared else NO_EVIDENCE,
+        evidence or ["No norm was recorded in both runs."],
+    )
+
+
+def _wrong(run: Run, split: str) -> set[tuple[str, str, str]]:
+    assert run.results is not None
+    return {(m["lemma"], m["tense"], m["person"])
+            for m in run.results["mistakes"] if m["split"] == split}  # fmt: skip
+
+
+def mcnemar(wrong_a: set[tuple[str, str, str]], wrong_b: set[tuple[str, str, str]]) -> float:
+    """Two-sided exact McNemar test on the cells that only one of two models gets wrong."""
+    only_a, only_b = len(wrong_a - wrong_b), len(wrong_b - wrong_a)
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def _memorised(less: Run, more: Run) -> Rung:
+    claim = "With less decay the model memorised the training sentences; with more it learned."
+    threshold = (
+        f"training accuracy of the run with less decay is {MEMORISED:.0%} or more in both slices, "
+        f"and it gets more validation cells wrong, exact McNemar p < {SIGNIFICANT}"
+    )
+    for run in (less, more):
+        if run.results is None:
+            again = "Finish it: just phase-18-train (it goes on from its checkpoint)"
+            return Rung(3, claim, threshold, NO_EVIDENCE, [f"{run.name} is not finished."], again)
+    evidence, memorised = [], True
+    for name in ("regular", "irregular"):
+        parts = []
+        for run in (less, more):
+            train, val = (run.final[f"accuracy/{s}/{name}"] for s in ("train", "val"))
+            parts.append(f"train {train:.0%}, validation {val:.0%} in {run.name}")
+        memorised &= less.final[f"accuracy/train/{name}"] >= MEMORISED
+        evidence.append(f"{name}: {'; '.join(parts)}")
+    wrong_less, wrong_more = _wrong(less, "val"), _wrong(more, "val")
+    p = mcnemar(wrong_less, wrong_more)
+    evidence.append(
+        f"Of {len(corpus.split('val'))} validation cells {less.name} gets {len(wrong_less)} wrong "
+        f"and {more.name} {len(wrong_more)}; {len(wrong_less - wrong_more)} only the first, "
+        f"{len(wrong_more - wrong_less)} only the second (exact McNemar p = {p:.2g})."
+    )
+    if all(more.final[f"accuracy/train/{n}"] >= MEMORISED for n in ("regular", "irregular")):
+        evidence.append(f"{more.name}, too, writes at least {MEMORISED:.0%} of each training slice.")
+    worse = len(wrong_less) > len(wrong_more) and p < SIGNIFICANT
+    return Rung(
+        3, claim, threshold, SUPPORTED if memorised and worse else NOT_SUPPORTED, evidence,
+        "" if p < SIGNIFICANT else "One pair of runs decides little: compare several seeds, e.g. "
+        "seed=43 weight_decay=0.0 just phase-18-train",
+    )  # fmt: skip
+
+
+def _ablation(less: Run, more: Run, others: Sequence[Run]) -> Rung:
+    claim = "Too much decay fails the other way: both losses end higher and the norms shrink."
+    threshold = (
+        f"a run that differs in weight decay alone, with more of it than both, ends with training "
+        f"and validation loss at least {MARGIN} nats above those of {more.name}"
+    )
+    over = [
+        run for run in others
+        if list(differences.table([more, run])) == [DECAY]
+        and not differences.hidden([more, run])
+        and weight_decay(run) > weight_decay(more)
+    ]  # fmt: skip
+    value = 0.5 if weight_decay(more) < 0.5 else 10 * weight_decay(more)
+    train = f"weight_decay={value:g} just phase-18-train"
+    if not over:
+        return Rung(4, claim, threshold, NO_EVIDENCE, ["No such run was given or found."], train)
+    evidence, fails = [], False
+    for run in sorted(over, key=weight_decay):
+        changes = {k: run.final[k] - more.final[k] for k in ("train_loss", "val_loss")}
+        fails |= all(change >= MARGIN for change in changes.values())
+        evidence.append(
+            f"{run.name} (λ = {weight_decay(run):g}): train loss {run.final['train_loss']:.3f} "
+            f"({changes['train_loss']:+.3f}), validation loss {run.final['val_loss']:.3f} "
+            f"({changes['val_loss']:+.3f}), embedding norm {run.final['growth/embedding']:.2f}× "
+            f"its initial value"
+        )
+    more_decay = f"weight_decay={10 * max(map(weight_decay, over)):g} just phase-18-train"
+    return Rung(
+        4, claim, threshold, SUPPORTED if fails else NOT_SUPPORTED, evidence,
+        "" if fails else f"Look further out: {more_decay}",
+    )  # fmt: skip
+
+
+def choose_pair(runs: Sequence[Run]) -> tuple[Run, Run, list[Run]]:
+    """The first run, the best partner for it among the others, and the rest.
+
+    The best partner differs in one key that is not the seed; failing that, the next run is it.
+    """
+    a, *others = runs
+    pairs = (b for b in others if _one_difference(a, b).verdict == SUPPORTED)
+    b = next(pairs, others[0])
+    return a, b, [run for run in others if run is not b]
+
+
+def siblings(given: Sequence[Run]) -> list[Run]:
+    """Readable runs in the directory of the first given run that were not given themselves."""
+    known = {run.path.resolve() for run in given}
+    found = []
+    for path in sorted(given[0].path.resolve().parent.glob("*/" + MANIFEST)):
+        if path.parent not in known:
+            with suppress(RunError):
+                found.append(load(path.parent))
+    return found
+
+
+def diagnose(a: Run, b: Run, others: Sequence[Run] = ()) -> Report:
+    """Climb the ladder with two runs in either order; `others` may hold the ablation."""
+    first = _one_difference(a, b)
+    keys = differences.table([a, b])
+    if first.verdict != SUPPORTED:
+        equal = not keys and not differences.hidden([a, b])
+        reason = "The runs are equal: there is nothing to diagnose." if equal else (
+            "Stopped at rung 1: more than one thing could explain what the curves show.")  # fmt: skip
+        return Report([first], reason)
+    for run in (a, b):
+        if run.final.get("train_loss") is None or run.final.get("val_loss") is None:
+            step = run.final["step"]
+            return Report([first], f"{run.name} has no finite loss at step {step}: it diverged. "
+                          "The ladder is about runs that train; look for the cause of that first.")  # fmt: skip
+    if list(keys) != [DECAY]:
+        return Report([first], f"The runs differ in {next(iter(keys))}, not in weight decay; the "
+                      "other rungs are about weight decay.")  # fmt: skip
+    less, more = sorted((a, b), key=weight_decay)
+    rungs = [first, _climbing_norm(less, more), _memorised(less, more),
+             _ablation(less, more, others)]  # fmt: skip
+    difference = less.final["val_loss"] - more.final["val_loss"]
+    words = {v: [str(r.number) for r in rungs if r.verdict == v]
+             for v in (SUPPORTED, NOT_SUPPORTED, NO_EVIDENCE)}  # fmt: skip
+    tally = "; ".join(f"{v}: {', '.join(n)}" for v, n in words.items() if n)
+    return Report(
+        rungs,
+        f"Rungs {tally}. Less decay (λ = {weight_decay(less):g} against {weight_decay(more):g}) "
+        f"changes the final validation loss by {difference:+.3f} nats for this seed.",
+    )
