@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import tyro
 from rich.console import Console
@@ -13,6 +14,9 @@ from tyro.conf import Positional
 
 from weightdecay.minitrain import recipe
 from weightdecay.runs import DASHBOARD, Run, RunError, load
+
+if TYPE_CHECKING:
+    from weightdecay.minitrain.ladder import Report
 
 console = Console(highlight=False, soft_wrap=True)
 STYLES = {"supported": "green", "not supported": "yellow", "no evidence yet": "dim"}
@@ -31,7 +35,9 @@ def corpus() -> None:
             forms = (f"{'*' if s.split == 'val' else ' '}{s.text:<20}" for s in row)
             print(f"  {tense:<11}{''.join(forms)}".rstrip())
     val = sum(s.split == "val" for s in sentences())
-    print(f"{len(cells) - val} training and {val} validation sentences (*); data {data_hash()[:12]}")
+    print(
+        f"{len(cells) - val} training and {val} validation sentences (*); data {data_hash()[:12]}"
+    )
 
 
 def train(
@@ -153,10 +159,7 @@ def _final(run: Run) -> None:
     )
 
 
-def _print_ladder(report: object) -> None:
-    from weightdecay.minitrain.ladder import Report
-
-    assert isinstance(report, Report)
+def _print_ladder(report: Report) -> None:
     for rung in report.rungs:
         style = STYLES[rung.verdict]
         console.print(
@@ -170,7 +173,7 @@ def _print_ladder(report: object) -> None:
     console.print(f"\n{escape(report.conclusion)}")
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "corpus": corpus,
     "train": train,
     "compare": compare,

@@ -66,6 +66,6 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 def describe_groups(groups: list[dict[str, Any]]) -> Iterator[str]:
     """One line a group: its decay, its number of tensors and of parameters."""
     for group in groups:
-        tensors = group["params"]
-        count = sum(p.numel() for p in tensors)
-        yield f"weight decay {group['weight_decay']:g}: {len(tensors)} tensors, {count:,} parameters"
+        count = sum(p.numel() for p in group["params"])
+        tensors = len(group["params"])
+        yield f"weight decay {group['weight_decay']:g}: {tensors} tensors, {count:,} parameters"

@@ -13,9 +13,10 @@ DECISIVE = {
     "versions.torch": "torch version",
     "threads": "number of threads",
 }
-CONSEQUENCES = {  # of the seed and the sizes; a difference without a reason in the config matters
-    "initial_weights_sha256": "initial weights",
-    "batch_order_sha256": "batch order",
+# These follow from some keys of the config; a difference without such a reason counts by itself.
+CONSEQUENCES = {
+    "initial_weights_sha256": ("initial weights", ("seed", "model.")),
+    "batch_order_sha256": ("batch order", ("seed", "training.")),
 }
 
 
@@ -32,22 +33,18 @@ def table(runs: Sequence[Run], part: str = "config") -> dict[str, list[Any]]:
     """The keys whose values differ between the runs, with the value of each run or None."""
     flat = [dict(flatten(getattr(run, part))) for run in runs]
     keys = dict.fromkeys(key for f in flat for key in f)
-    return {k: v for k in keys if len({repr(f.get(k)) for f in flat}) > 1
-            for v in [[f.get(k) for f in flat]]}  # fmt: skip
+    values = {k: [f.get(k) for f in flat] for k in keys}
+    return {k: v for k, v in values.items() if len(set(map(repr, v))) > 1}
 
 
 def hidden(runs: Sequence[Run]) -> list[str]:
     """Differences outside the config that change numbers, each in words."""
-    manifests = [dict(flatten(run.manifest)) for run in runs]
-    checked = dict(DECISIVE)
-    if not {"seed", "training.batch_size", "training.steps"} & table(runs).keys():
-        checked |= CONSEQUENCES
-    return [
-        words
-        for key, words in checked.items()
-        if len({repr(m.get(key)) for m in manifests}) > 1
-        and not (key == "initial_weights_sha256" and any(k.startswith("model.") for k in table(runs)))
-    ]
+    differing, explained = table(runs, "manifest"), table(runs)
+    found = [words for key, words in DECISIVE.items() if key in differing]
+    for key, (words, reasons) in CONSEQUENCES.items():
+        if key in differing and not any(k.startswith(reasons) for k in explained):
+            found.append(words)
+    return found
 
 
 def sentence(runs: Sequence[Run]) -> str:

@@ -94,6 +94,8 @@ def evaluate(model: Transformer) -> tuple[dict[str, float], list[bool]]:
 
     Losses are mean nats per predicted token, over a whole split, both from this same model:
     in all, over the two feature tokens (tense, person) and over the form (characters and end).
+    ``gap`` is the difference of the two; ``gap_features`` and ``gap_form`` are what the two parts
+    of a sentence contribute to it.
 
     Accuracy is greedy exact match of the form. Teacher forcing decides it: greedy decoding from
     the features gives the right form exactly if at each of its positions the right token is the
@@ -107,11 +109,15 @@ def evaluate(model: Transformer) -> tuple[dict[str, float], list[bool]]:
     in_form = valid & (torch.arange(targets.shape[1]) >= corpus.FEATURE_COUNT - 1)
     correct = ((logits.argmax(-1) == targets) | ~in_form).all(1)
     measured: dict[str, float] = {}
+    share: dict[tuple[str, str], float] = {}
     for split in SPLITS:
         rows = torch.tensor([s.split == split for s in sentences])[:, None]
         for suffix, kind in (("", valid), ("_features", valid & ~in_form), ("_form", in_form)):
             measured[f"{split}_loss{suffix}"] = float(loss[rows & kind].mean())
-    measured["gap"] = measured["val_loss"] - measured["train_loss"]
+            # What this part adds to the loss of the whole sentence: the two parts sum to it.
+            share[split, suffix] = float(loss[rows & kind].sum() / (rows & valid).sum())
+    for suffix in ("", "_features", "_form"):
+        measured[f"gap{suffix}"] = share["val", suffix] - share["train", suffix]
     hits: dict[str, list[bool]] = {}
     flags = correct.tolist()
     for sentence, hit in zip(sentences, flags, strict=True):

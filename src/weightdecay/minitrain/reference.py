@@ -23,7 +23,7 @@ WORK = recipe.ROOT / "_build" / "reference-runs"
 TABLE = DIRECTORY / "evals.csv"
 COLUMNS = (
     "dose", "train_loss", "val_loss", "train_loss_form", "val_loss_form",
-    "train_loss_features", "val_loss_features",
+    "train_loss_features", "val_loss_features", "gap", "gap_features", "gap_form",
     "growth/embedding", "growth/qk", "growth/vo", "growth/mlp", "growth/gains",
     "update/embedding", "grad_norm",
     "accuracy/train/regular", "accuracy/train/irregular",

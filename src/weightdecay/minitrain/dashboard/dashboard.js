@@ -26,6 +26,21 @@
     });
   };
 
+  // Plain numbers at 1, 2, 5 on a log axis, at powers of ten only where it spans many of them.
+  const logTicks = (traces, lines) => {
+    const values = [...traces.flatMap((t) => t.y), ...lines.map(([, y]) => y)].filter((v) => v > 0);
+    const low = Math.floor(Math.log10(Math.min(...values))), high = Math.ceil(Math.log10(Math.max(...values)));
+    const tickvals = [], ticktext = [];
+    for (let power = low; power <= high; power += 1) {
+      for (const digit of Math.max(...values) < 300 * Math.min(...values) ? [1, 2, 5] : [1]) {
+        tickvals.push(digit * 10 ** power);
+        ticktext.push(power < -3 || power > 3 ? `${digit === 1 ? "" : `${digit}·`}10<sup>${power}</sup>`
+          : String(Number((digit * 10 ** power).toPrecision(1))));
+      }
+    }
+    return { tickvals, ticktext };
+  };
+
   const rgba = (hex, alpha) => {
     const [r, g, b] = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
     return `rgba(${r},${g},${b},${alpha})`;
@@ -78,7 +93,7 @@
       const series = panel.variants[menu ? menu.value : Object.keys(panel.variants)[0]]
         .filter((s) => state.shown.has(s.run));
       const traces = panel.kind === "bars" ? this.bars(series) : this.lines(panel, series, state);
-      Plotly.react(chart, traces, this.layout(panel, state), {
+      Plotly.react(chart, traces, this.layout(panel, state, traces), {
         displaylogo: false, responsive: true, displayModeBar: false,
       });
       if (!figure.listening) {
@@ -172,7 +187,7 @@
       return traces;
     }
 
-    layout(panel, state) {
+    layout(panel, state, traces) {
       const style = getComputedStyle(this.root);
       const ink = style.getPropertyValue("--wd-ink").trim();
       const grid = style.getPropertyValue("--wd-grid").trim();
@@ -190,7 +205,7 @@
           showspikes: !bars, spikemode: "across", spikethickness: 1, spikecolor: quiet },
         yaxis: { ...axis, title: { text: escape(panel.unit) }, type: log ? "log" : "linear",
           tickformat: bars || panel.id === "accuracy" ? ".0%" : undefined, exponentformat: "power",
-          range: bars ? [0, 1.02] : undefined },
+          range: bars ? [0, 1.02] : undefined, ...(log && traces.length ? logTicks(traces, lines) : {}) },
         shapes: lines.map(([, y]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y,
           line: { color: quiet, width: 1, dash: "dot" } })),
         annotations: lines.map(([label, y]) => ({ text: escape(label), xref: "paper", x: 1, xanchor: "right",

@@ -69,8 +69,7 @@ def _axes(run: Run) -> dict[str, dict[str, list[Number]]]:
     for name, at in (("eval", steps), ("step", [float(r["step"]) for r in run.steps])):
         axes[name] = {"step": [number(x) for x in at]}
         for key in ("epoch", "dose"):
-            values = np.interp(at, steps, run.series(key)) if at else []
-            axes[name][key] = [number(float(x)) for x in values]
+            axes[name][key] = [number(float(x)) for x in np.interp(at, steps, run.series(key))]
     return axes
 
 
@@ -93,10 +92,15 @@ def _step_lines(runs: Sequence[Run], key: str) -> list[Series]:
 def _bars(runs: Sequence[Run], names: Sequence[str]) -> list[Series]:
     """One bar series per run over the slices `names`."""
     return [
-        Series(run=i, label="", dash="solid", x=json.dumps(names),
-               y=[number(run.final.get(f"accuracy/{n}")) for n in names])
+        Series(
+            run=i,
+            label="",
+            dash="solid",
+            x=json.dumps(names),
+            y=[number(run.final.get(f"accuracy/{n}")) for n in names],
+        )
         for i, run in enumerate(runs)
-    ]  # fmt: skip
+    ]
 
 
 def _in_words(runs: Sequence[Run], series: Sequence[Series], digits: str = ".3g") -> str:
@@ -135,59 +139,139 @@ def build(runs: Sequence[Run]) -> Page:
     panels: list[Panel] = []
 
     def add(
-        id: str, title: str, unit: str, reading: str, variants: dict[str, list[Series]],
-        *, kind: str = "lines", log: bool = False, text: str = "",
+        id: str,
+        title: str,
+        unit: str,
+        reading: str,
+        variants: dict[str, list[Series]],
+        *,
+        kind: str = "lines",
+        log: bool = False,
+        text: str = "",
         lines: Callable[[], list[tuple[str, float]]] = list,
-    ) -> None:  # fmt: skip
+    ) -> None:
         text = text or _in_words(runs, next(iter(variants.values())))
-        panels.append(Panel(id=id, title=title, unit=unit, kind=kind, log=log, reading=reading,
-                            text=text, variants=variants, lines=lines()))  # fmt: skip
+        panels.append(
+            Panel(
+                id=id,
+                title=title,
+                unit=unit,
+                kind=kind,
+                log=log,
+                reading=reading,
+                text=text,
+                variants=variants,
+                lines=lines(),
+            )
+        )
 
     both = {"train{}": ("train", "solid"), "val{}": ("validation", "dash")}
 
     def losses(part: str) -> list[Series]:
         return _lines(runs, {k.format(f"_loss{part}"): v for k, v in both.items()})
 
-    add("loss", "Train and validation loss", "nats per token",
+    add(
+        "loss",
+        "Train and validation loss",
+        "nats per token",
         "Solid: all 240 training sentences. Dashed: all 60 validation sentences.",
-        {"whole sentence": losses(""), "form only": losses("_form"),
-         "features only": losses("_features")},
-        lines=lambda: _references(runs))  # fmt: skip
-    add("gap", "Gap: validation less train loss", "nats per token",
+        {
+            "whole sentence": losses(""),
+            "form only": losses("_form"),
+            "features only": losses("_features"),
+        },
+        log=True,
+        lines=lambda: _references(runs),
+    )
+    add(
+        "gap",
+        "Gap: validation less train loss",
+        "nats per token",
         "Both losses of the same model. Above zero: better on the sentences it was trained on.",
-        {"whole sentence": _lines(runs, {"gap": ("", "solid")})})  # fmt: skip
-    add("norm", "Weight norm by group", "Frobenius norm",
+        {
+            "whole sentence": _lines(runs, {"gap": ("", "solid")}),
+            "what the form adds": _lines(runs, {"gap_form": ("", "solid")}),
+            "what the features add": _lines(runs, {"gap_features": ("", "solid")}),
+        },
+    )
+    add(
+        "norm",
+        "Weight norm by group",
+        "Frobenius norm",
         "Over its initial value: 1 is where training began.",
-        {f"{GROUPS[g]}, {how}": _lines(runs, {f"{key}/{g}": ("", "solid")})
-         for key, how in (("growth", "over initial"), ("norm", "absolute")) for g in GROUPS})  # fmt: skip
-    add("spectral", "Spectral norm by matrix", "largest singular value",
+        {
+            f"{GROUPS[g]}, {how}": _lines(runs, {f"{key}/{g}": ("", "solid")})
+            for key, how in (("growth", "over initial"), ("norm", "absolute"))
+            for g in GROUPS
+        },
+    )
+    add(
+        "spectral",
+        "Spectral norm by matrix",
+        "largest singular value",
         "The most a matrix can stretch a vector.",
-        {k.removeprefix("spectral/"): _lines(runs, {k: ("", "solid")})
-         for k in runs[0].final if k.startswith("spectral/")})  # fmt: skip
-    add("update", "Update-to-weight ratio", "norm of one update / norm of the weights",
+        {
+            k.removeprefix("spectral/"): _lines(runs, {k: ("", "solid")})
+            for k in runs[0].final
+            if k.startswith("spectral/")
+        },
+    )
+    add(
+        "update",
+        "Update-to-weight ratio",
+        "‖update‖ / ‖weights‖",
         "How far one optimizer step turns or stretches a group, relative to its size.",
-        {GROUPS[g]: _lines(runs, {f"update/{g}": ("", "solid")}) for g in GROUPS}, log=True)  # fmt: skip
-    add("grad", "Gradient norm before clipping", "norm",
-        "Every tenth step, over all parameters.", {"all": _step_lines(runs, "grad_norm")}, log=True)
-    add("rate", "Learning rate", "per step", "Of the step before each evaluation.",
-        {"learning rate": _lines(runs, {"learning_rate": ("", "solid")})})  # fmt: skip
-    add("dose", "Dose", "sum of η·λ",
+        {GROUPS[g]: _lines(runs, {f"update/{g}": ("", "solid")}) for g in GROUPS},
+        log=True,
+    )
+    add(
+        "grad",
+        "Gradient norm before clipping",
+        "norm",
+        "Every tenth step, over all parameters.",
+        {"all": _step_lines(runs, "grad_norm")},
+        log=True,
+    )
+    add(
+        "rate",
+        "Learning rate",
+        "per step",
+        "Of the step before each evaluation.",
+        {"learning rate": _lines(runs, {"learning_rate": ("", "solid")})},
+    )
+    add(
+        "dose",
+        "Dose",
+        "sum of η·λ",
         "Weights without gradient have shrunk by a factor of about exp(−dose).",
-        {"dose": _lines(runs, {"dose": ("", "solid")})})  # fmt: skip
-    add("accuracy", "Accuracy by slice along the run", "exact match",
+        {"dose": _lines(runs, {"dose": ("", "solid")})},
+    )
+    add(
+        "accuracy",
+        "Accuracy by slice along the run",
+        "exact match",
         "Greedy spelling of the form from its features.",
-        {s: _lines(runs, {f"accuracy/{s}": ("", "solid")})
-         for s in (*reversed(SLICES), *TENSE_SLICES)})  # fmt: skip
-    add("slices", "Accuracy by slice at the end", "exact match",
+        {
+            s: _lines(runs, {f"accuracy/{s}": ("", "solid")})
+            for s in (*reversed(SLICES), *TENSE_SLICES)
+        },
+    )
+    add(
+        "slices",
+        "Accuracy by slice at the end",
+        "exact match",
         "A slice that is high in train and low in validation was memorised.",
         {"by regularity": _bars(runs, SLICES), "validation by tense": _bars(runs, TENSE_SLICES)},
-        kind="bars", text=_bars_in_words(runs, SLICES))  # fmt: skip
+        kind="bars",
+        text=_bars_in_words(runs, SLICES),
+    )
     return Page(
-        runs=[{"name": r.name, "setting": settings.index(setting(r)), "axes": _axes(r)}
-              for r in runs],
+        runs=[
+            {"name": r.name, "setting": settings.index(setting(r)), "axes": _axes(r)} for r in runs
+        ],
         settings=[_setting_label(runs, s) for s in settings],
         panels=panels,
-    )  # fmt: skip
+    )
 
 
 def _setting_label(runs: Sequence[Run], wanted: str) -> str:

@@ -14,6 +14,8 @@ FINAL = {
     "train_loss": "train loss",
     "val_loss": "validation loss",
     "gap": "gap",
+    "gap_form": "gap, contributed by the form",
+    "gap_features": "gap, contributed by the features",
     "val_loss_form": "validation loss, form",
     "val_loss_features": "validation loss, features",
     "growth/embedding": "embedding norm over initial",
@@ -41,9 +43,10 @@ def config_rows(runs: Sequence[Run]) -> Table:
     if len(runs) == 1:
         whole = differences.flatten(runs[0].config)
         return Table(["key", runs[0].name], [[k, str(v)] for k, v in whole])
-    differing = differences.table(runs) | {
-        k: v
-        for k, v in differences.table(runs, "manifest").items()
+    differing = differences.table(runs)
+    differing |= {
+        k: [str(v)[:12] for v in values]  # hashes: enough to tell them apart
+        for k, values in differences.table(runs, "manifest").items()
         if k not in ("seed", "started", "ended", "resumed")
     }
     rows = [[k, *("not set" if v is None else str(v) for v in vs)] for k, vs in differing.items()]
@@ -63,7 +66,6 @@ def final_table(runs: Sequence[Run]) -> Table:
         row = [words, *(_text(v) for v in values)]
         if len(runs) == 2:
             a, b = values
-            numbers = isinstance(a, int | float) and isinstance(b, int | float)
-            row.append(f"{b - a:+.4g}" if numbers else "none")
+            row.append("none" if a is None or b is None else f"{b - a:+.4g}")
         rows.append(row)
     return Table(header, rows)
