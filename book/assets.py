@@ -1,0 +1,105 @@
+"""What the built book needs to work without the internet, and when it has to run again.
+
+A small Sphinx extension, named in `_config.yml`. On every build it
+
+- fills `_build/assets/`, which ends up as `_static/`: one `plotly.min.js`, MathJax with its
+  fonts, and the dashboard's styles and scripts in `dashboard/`. They are taken from the
+  installed packages, so the repository holds no copy. No page loads any of it by itself;
+- keys the cache of executed chapters on everything a chapter reads apart from its own text.
+  The cache alone sees only the chapter: without this, a change in `src/` would leave old
+  numbers in the book.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+ROOT = Path(__file__).resolve().parent.parent
+ASSETS = ROOT / "_build" / "assets"
+DASHBOARD = ROOT / "src" / "weightdecay" / "minitrain" / "dashboard"
+# Of MathJax's 24 MB: TeX in, HTML out, and what its menu fetches for screen readers.
+MATHJAX = (
+    "tex-chtml.js",
+    "input/tex/extensions",
+    "output/chtml/fonts",
+    "a11y",
+    "sre",
+)
+
+
+def fill() -> None:
+    """Put every asset in its place; what is there already and equal is left alone."""
+    ASSETS.mkdir(parents=True, exist_ok=True)
+    plotly = ASSETS / "plotly.min.js"
+    script = get_plotlyjs()
+    if not plotly.exists() or plotly.read_text(encoding="utf-8") != script:
+        plotly.write_text(script, encoding="utf-8")
+
+    package = importlib.util.find_spec("sphinx-mathjax-offline")
+    if package is None or package.origin is None:
+        raise RuntimeError("sphinx-mathjax-offline is not installed: run `./justw book`")
+    mathjax = Path(package.origin).parent / "static" / "mathjax"
+    for part in MATHJAX:
+        _copy(mathjax / part, ASSETS / "mathjax" / part)
+
+    if DASHBOARD.is_dir():
+        for source in sorted(DASHBOARD.iterdir()):
+            if source.suffix in {".css", ".js"}:
+                _copy(source, ASSETS / "dashboard" / source.name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        for child in source.iterdir():
+            _copy(child, target / child.name)
+        return
+    have, want = (p.stat() if p.exists() else None for p in (target, source))
+    if have and want and (have.st_size, have.st_mtime_ns) == (want.st_size, want.st_mtime_ns):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
+
+
+def inputs() -> Iterator[Path]:
+    """What a chapter's numbers depend on: the library, the versions, the committed results."""
+    yield ROOT / "constraints.txt"
+    for path in (ROOT / "src" / "weightdecay").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+    for config in (ROOT / "experiments").glob("*/config.yaml"):
+        # A manifest marks a reader's own run: the book does not read those.
+        if not (config.parent / "manifest.json").exists():
+            yield config
+            yield from (p for p in (config.parent / "reference").rglob("*") if p.is_file())
+
+
+def cache_key() -> str:
+    """A short hash over the names and contents of `inputs()`."""
+    digest = hashlib.sha256()
+    for path in sorted(inputs()):
+        digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _prepare(app: Any, config: Any) -> None:
+    fill()
+    caches = ROOT / "_build" / "executed"
+    key = cache_key()
+    config.nb_execution_cache_path = str(caches / key)
+    # Only the newest is of use; old ones would pile up with every edit of the library.
+    for old in caches.glob("*"):
+        if old.name != key:
+            shutil.rmtree(old)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("config-inited", _prepare)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,117 @@
+# Every command of the course. `just` lists them; `./justw` is `just` for a machine without it.
+
+# What the break page sets in front of a command: `seed=43 weight_decay=0.0 just phase-18-train`.
+export seed := env("seed", "42")
+export weight_decay := env("weight_decay", "0.1")
+export out := env("out", "")
+
+root := justfile_directory()
+export PATH := root / ".venv/bin:" + env("PATH")
+
+# Says what is installed and where: an environment does not survive being moved.
+stamp := sha256(sha256_file(root / "constraints.txt") + sha256_file(root / "pyproject.toml") + root)
+
+[private]
+default:
+    @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
+
+# Every recipe that runs Python depends on this one. It does nothing unless what it installs changed.
+[private]
+_install:
+    @[ -x .venv/bin/python ] || ./justw --version > /dev/null
+    @[ "$(cat .venv/.installed 2> /dev/null)" = "{{ stamp }}" ] || { \
+        echo "Installing the pinned packages into .venv: first call, or constraints.txt or pyproject.toml changed ; this takes minutes" \
+        && python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[book,test,lint]" rust-just \
+        && echo "{{ stamp }}" > .venv/.installed; }
+
+# Train one run; `seed=`, `weight_decay=` and `out=` go in front, options behind
+[group('break lab (phase 18)')]
+[positional-arguments]
+phase-18-train *rest: _install
+    @python -m weightdecay train --seed "$seed" --weight-decay "$weight_decay" ${out:+--out "$out"} "$@"
+
+# Compare runs in one dashboard; with no argument, train control and break first
+[group('break lab (phase 18)')]
+[positional-arguments]
+phase-18-compare *runs: _install
+    @python -m weightdecay compare "$@"
+
+# Walk the four rungs of the diagnostic ladder over two runs
+[group('break lab (phase 18)')]
+[positional-arguments]
+phase-18-diagnose *runs: _install
+    @python -m weightdecay diagnose "$@"
+
+# Remake the small results that the book quotes
+[group('break lab (phase 18)')]
+[positional-arguments]
+phase-18-reference *rest: _install
+    @python -m weightdecay reference "$@"
+
+# Print the corpus: every form, and which side of the split it is on
+[group('break lab (phase 18)')]
+corpus: _install
+    @python -m weightdecay corpus
+
+# Build the book into _build/html
+[group('book')]
+book: _install
+    @# Called by name, not through its script, so that a moved checkout still works. After a failure
+    @# every page is read again: one that Sphinx holds to be up to date does not repeat its warnings.
+    @python -c 'from jupyter_book.cli.main import main; main()' build book -W --keep-going -n \
+        || { rm -rf _build/.doctrees; exit 1; }
+    @echo "The book: {{ root }}/_build/html/index.html"
+
+# Run the tests: fast, then slow and browser ones; with arguments, what they name
+[group('checks')]
+[positional-arguments]
+test *args: _install
+    #!/bin/sh
+    set -eu
+    if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
+    python -m pytest -m "not slow and not browser and not site"
+    if command -v chromium > /dev/null; then
+        python -m pytest -m "(slow or browser) and not site"
+    else
+        echo "No chromium on the PATH: the browser tests are LEFT OUT"
+        python -m pytest -m "slow and not browser and not site"
+    fi
+
+# Build the book and test the site in a browser
+[group('checks')]
+test-site: book
+    @python -m pytest -m site
+
+# Check style and spelling
+[group('checks')]
+lint: _install
+    python -m ruff check
+    python -m ruff format --check
+    python -m codespell_lib
+
+# Check types
+[group('checks')]
+types: _install
+    python -m mypy
+
+# Measure speed side by side with plain loops
+[group('checks')]
+[positional-arguments]
+bench *rest: _install
+    @python benchmarks/bench.py "$@"
+
+# Put the code into the project's format
+[group('checks')]
+fmt: _install
+    python -m ruff check --fix
+    python -m ruff format
+
+# Do what CI does: every test and check, the book, the site
+[group('checks')]
+ci:
+    @.ci/run
+
+# Remove what was built; runs under experiments/ and .venv stay
+[group('checks')]
+clean:
+    rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
