@@ -44,36 +44,35 @@ def pair_masks(width: int) -> Tensor:
 
 
 class PairedBatches:
-    """The batches of a run, packed two sentences a row as they are asked for."""
+    """The batches of a run, packed two sentences a row, all at once: a step only slices."""
 
     def __init__(self, sentences: Sequence[Sentence], order: Tensor) -> None:
-        self.inputs, self.targets = padded(sentences)
-        lengths = (self.targets >= 0).sum(1)
+        inputs, targets = padded(sentences)
+        lengths = (targets >= 0).sum(1)
         # Sorted by length and folded in the middle: the longest sentence meets the shortest. An
         # odd one out shares its row with an empty sentence: index -1, the row of padding below.
         by_length = order.gather(1, lengths[order].argsort(dim=1, stable=True))
         if order.shape[1] % 2:
             by_length = torch.cat([torch.full((len(order), 1), -1), by_length], 1)
-        self.inputs = torch.cat([self.inputs, torch.zeros_like(self.inputs[:1])])
-        self.targets = torch.cat([self.targets, torch.full_like(self.targets[:1], -1)])
+        inputs = torch.cat([inputs, torch.zeros_like(inputs[:1])])
+        targets = torch.cat([targets, torch.full_like(targets[:1], -1)])
         lengths = torch.cat([lengths, lengths.new_zeros(1)])
         half = by_length.shape[1] // 2
-        self.first, self.second = by_length[:, :half], by_length[:, half:].flip(1)
-        self.first_length = lengths[self.first]
-        row_length = self.first_length + lengths[self.second]
-        self.width = row_length.amax(1).tolist()  # of each step's rows
+        first, second = by_length[:, :half], by_length[:, half:].flip(1)  # (S, R)
+        self.first_length = lengths[first]
+        self.width = (self.first_length + lengths[second]).amax(1).tolist()  # of each step's rows
         self.masks = pair_masks(max(self.width))
+        position = torch.arange(max(self.width))
+        start = self.first_length[:, :, None]
+        is_second = position >= start  # (S, R, W)
+        sentence = torch.where(is_second, second[:, :, None], first[:, :, None])
+        column = torch.where(is_second, position - start, position)
+        # Past the end of its second sentence a row holds padding.
+        outside = column >= inputs.shape[1]
+        sentence, column = sentence.masked_fill(outside, -1), column.masked_fill(outside, 0)
+        self.inputs, self.targets = inputs[sentence, column], targets[sentence, column]
 
     def __getitem__(self, step: int) -> Batch:
         width = self.width[step]
-        start = self.first_length[step][:, None]  # of the second sentence, (R, 1)
-        position = torch.arange(width)[None, :]
-        is_second = position >= start
-        sentence = torch.where(is_second, self.second[step][:, None], self.first[step][:, None])
-        column = torch.where(is_second, position - start, position)
-        # Past the end of its second sentence a row holds padding.
-        outside = column >= self.inputs.shape[1]
-        sentence = sentence.masked_fill(outside, -1)
-        column = column.masked_fill(outside, 0)
         mask = self.masks[self.first_length[step], :width, :width].unsqueeze(1)
-        return Batch(self.inputs[sentence, column], self.targets[sentence, column], mask)
+        return Batch(self.inputs[step, :, :width], self.targets[step, :, :width], mask)
