@@ -1,0 +1,41 @@
+"""What several test files share: a config that trains in a second, and real child processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.context import ForkServerContext
+
+import pytest
+from hypothesis import settings
+
+from weightdecay.minitrain.config import Config
+
+# The same examples every time: a red test is a change in the code, never luck.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def tiny() -> Config:
+    """60 steps of a small model, evaluated every 10 and saved every 20."""
+    return Config.model_validate(
+        {
+            "seed": 7,
+            "model": {"d_model": 16, "n_head": 2, "n_layer": 1, "d_ff": 32},
+            "optimizer": {"warmup_steps": 5, "learning_rate": 0.01},
+            "training": {
+                "steps": 60,
+                "batch_size": 8,
+                "eval_every": 10,
+                "checkpoint_every": 20,
+            },
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Starts real processes that can be killed; the package is imported once for all of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["weightdecay.minitrain.loop"])
+    return context
