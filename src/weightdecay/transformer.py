@@ -61,8 +61,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    scores = q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)  # (B, nh, T, T)
-    return (scores + mask).softmax(-1) @ v
+    scores: Tensor = q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)  # (B, nh, T, T)
+    weights: Tensor = (scores + mask).softmax(-1)
+    return weights @ v
 
 
 class Block(nn.Module):

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -81,14 +82,25 @@ def _sha256(tensors: list[Tensor]) -> str:
 
 def train_step(
     model: Transformer, optimizer: torch.optim.Optimizer, batches: PairedBatches, step: int
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """Forward and backward of one batch: its loss, and gradients in ``.grad``."""
     batch = batches[step]
     logits = model(batch.inputs, batch.mask)
     loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=-1)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    return loss.detach(), logits
+    return loss.detach()
+
+
+@dataclass
+class _Facts:
+    """What is known only inside a step: weights before it and v_t's calibration are taken if an
+    evaluation comes next."""
+
+    loss: float
+    grad_norm: float  # before clipping
+    before: dict[str, Tensor] = field(default_factory=dict)
+    calibration: dict[str, float | None] = field(default_factory=dict)
 
 
 class _Loop:
@@ -149,27 +161,34 @@ class _Loop:
         self.step = state["step"]
         return int(state["metrics_bytes"])
 
-    def advance(self) -> tuple[float, float, dict[str, Tensor] | None]:
-        """One optimizer step: its batch loss, its gradient norm before clipping, and the weights
-        before it if an evaluation comes after it."""
+    def advance(self) -> _Facts:
+        """One optimizer step."""
         start = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rates[self.step]
-        loss, _ = train_step(self.model, self.optimizer, self.batches, self.step)
-        norm = torch.nn.utils.clip_grad_norm_(
+        loss = train_step(self.model, self.optimizer, self.batches, self.step)
+        grad_norm = torch.nn.utils.clip_grad_norm_(
             self.model.parameters(), self.config.optimizer.clip_norm
         )
-        before = metrics.group_vectors(self.model) if self.evaluates(self.step + 1) else None
+        facts = _Facts(float(loss), float(grad_norm))
+        if self.evaluates(self.step + 1):
+            facts.before = metrics.group_vectors(self.model)
+            for name, parameters in (
+                ("embedding", [self.model.embedding.weight]),
+                ("all", list(self.model.parameters())),
+            ):
+                ratio = metrics.calibration(self.optimizer, parameters)
+                facts.calibration[f"calibration/{name}"] = ratio
         self.optimizer.step()
         self.step += 1
         self.seconds += time.perf_counter() - start
-        return float(loss), float(norm), before
+        return facts
 
     def evaluates(self, step: int) -> bool:
         t = self.config.training
         return step % t.eval_every == 0 or step == t.steps
 
-    def evaluation(self, grad_norm: float | None, before: dict[str, Tensor] | None) -> Json:
+    def evaluation(self, facts: _Facts | None) -> Json:
         """The record of one evaluation; at step 0 there is no gradient and no update yet."""
         t = self.config.training
         measured, _ = metrics.evaluate(self.model)
@@ -181,16 +200,17 @@ class _Loop:
             "epoch": self.step * t.batch_size / len(self.sentences),
             "learning_rate": self.rates[max(self.step - 1, 0)] if self.step else 0.0,
             "dose": self.doses[self.step],
-            "grad_norm": grad_norm,
+            "grad_norm": facts.grad_norm if facts else None,
             **measured,
             **{f"norm/{k}": v for k, v in norm.items()},
             **{f"growth/{k}": v / self.initial[k] for k, v in norm.items()},
             **metrics.spectral_norms(self.model),
             "steps_per_second": self.since_last / self.seconds if self.seconds else None,
         }
-        if before is not None:
-            for k, v in after.items():
-                record[f"update/{k}"] = float((v - before[k]).norm() / before[k].norm())
+        if facts:
+            record |= facts.calibration
+            for k, v in facts.before.items():
+                record[f"update/{k}"] = float((after[k] - v).norm() / v.norm())
         self.seconds = 0.0
         return record
 
@@ -274,7 +294,7 @@ def _run(loop: _Loop, out: IO[str], position: int, quiet: bool) -> tuple[Json, i
     t = loop.config.training
     record: Json = {}
     if loop.step == 0:
-        record = _append(out, loop.evaluation(None, None))
+        record = _append(out, loop.evaluation(None))
     with tqdm(
         total=t.steps,
         initial=loop.step,
@@ -287,15 +307,13 @@ def _run(loop: _Loop, out: IO[str], position: int, quiet: bool) -> tuple[Json, i
         for _ in itertools.count(loop.step):
             if loop.step == t.steps:
                 break
-            loss, grad_norm, before = loop.advance()
-            diverged = not math.isfinite(loss)
+            facts = loop.advance()
+            diverged = not math.isfinite(facts.loss)
             if loop.step % STEP_RECORD_EVERY == 0:
-                _append(
-                    out,
-                    {"kind": "step", "step": loop.step, "batch_loss": loss, "grad_norm": grad_norm},
-                )
+                step = {"batch_loss": facts.loss, "grad_norm": facts.grad_norm}
+                _append(out, {"kind": "step", "step": loop.step, **step})
             if loop.evaluates(loop.step) or diverged:
-                record = _append(out, loop.evaluation(grad_norm, before))
+                record = _append(out, loop.evaluation(facts))
                 bar.set_postfix(train=record["train_loss"], val=record["val_loss"], refresh=False)
             bar.update()
             if diverged:

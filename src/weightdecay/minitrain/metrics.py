@@ -76,6 +76,23 @@ def spectral_norms(model: Transformer) -> dict[str, float]:
         }
 
 
+def calibration(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> float | None:
+    """Sum of squared gradients over the sum of Adam's bias-corrected v_t, as it stands before it
+    sees these gradients: 1 on average if v_t is a calibrated estimate; None at the first step."""
+    squared, estimated = 0.0, 0.0
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            if p.grad is None or not any(p is wanted for wanted in parameters):
+                continue
+            state = optimizer.state[p]
+            if not state:
+                return None
+            correction = 1 - group["betas"][1] ** float(state["step"])
+            squared += float(p.grad.square().sum())
+            estimated += float(state["exp_avg_sq"].sum()) / correction
+    return squared / estimated if estimated else None
+
+
 def slices(sentence: Sentence) -> Iterator[str]:
     """The slices a sentence counts for: its regularity and its tense, within its split."""
     yield f"{sentence.split}/{'regular' if sentence.regular else 'irregular'}"

@@ -25,7 +25,7 @@ COLUMNS = (
     "dose", "train_loss", "val_loss", "train_loss_form", "val_loss_form",
     "train_loss_features", "val_loss_features", "gap", "gap_features", "gap_form",
     "growth/embedding", "growth/qk", "growth/vo", "growth/mlp", "growth/gains",
-    "update/embedding", "grad_norm",
+    "update/embedding", "grad_norm", "calibration/embedding",
     "accuracy/train/regular", "accuracy/train/irregular",
     "accuracy/val/regular", "accuracy/val/irregular",
 )  # fmt: skip

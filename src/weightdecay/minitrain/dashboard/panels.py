@@ -233,6 +233,17 @@ def build(runs: Sequence[Run]) -> Page:
         log=True,
     )
     add(
+        "calibration",
+        "Calibration of Adam's v_t",
+        "squared gradient / v_t",
+        "Around 1 the second-moment estimate fits the gradients it scales.",
+        {
+            name: _lines(runs, {f"calibration/{name}": ("", "solid")})
+            for name in ("embedding", "all")
+        },
+        log=True,
+    )
+    add(
         "rate",
         "Learning rate",
         "per step",
