@@ -1,0 +1,256 @@
+"""The built book in a real browser: `./justw test-site`.
+
+Each page is opened once in a wide light window and once in a narrow dark one, served from below
+a path of its own (as project pages are) by a server that is the only host within reach.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    Route,
+    sync_playwright,
+)
+
+pytestmark = [pytest.mark.site, pytest.mark.browser, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parent.parent
+HTML = ROOT / "_build" / "html"
+PREFIX = "/weight-decay/"
+WINDOWS: dict[str, dict[str, Any]] = {
+    "wide, light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    "narrow, dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+}
+# What a page is asked once everything on it has been drawn.
+INSPECT = """() => ({
+  title: document.title,
+  heading: document.querySelectorAll("article h1").length,
+  theme: document.documentElement.dataset.theme,
+  overflow: document.documentElement.scrollWidth - innerWidth,
+  images: [...document.images].map(i => ({
+    src: i.getAttribute("src").slice(0, 80), alt: i.getAttribute("alt"),
+    drawn: i.naturalWidth > 0})),
+  formulas: [...document.querySelectorAll(".math")].map(m => ({
+    tex: m.textContent.slice(0, 60), drawn: m.querySelector("mjx-container") !== null,
+    error: m.querySelector("mjx-merror") !== null})),
+  plots: [...document.querySelectorAll(".plotly-graph-div")].map(p => ({
+    id: p.id, drawn: p.querySelector(".main-svg") !== null})),
+  links: [...document.querySelectorAll("a[href]")].map(a => a.href),
+  ids: [...document.querySelectorAll("[id]")].map(e => e.id),
+})"""
+
+
+@dataclass
+class Visit:
+    """What one window saw of one page."""
+
+    page: str
+    window: str
+    outside: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    saw: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.page} ({self.window})"
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """The book below PREFIX; everything else is missing."""
+
+    def translate_path(self, path: str) -> str:
+        inside = path.startswith(PREFIX)
+        return super().translate_path("/" + path.removeprefix(PREFIX) if inside else "/no/such")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    if not (HTML / "index.html").exists():
+        subprocess.run([str(ROOT / "justw"), "book"], check=True)
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(HTML))
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "these tests need chromium on the PATH"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def visits(site: str, browser: Browser) -> list[Visit]:
+    pages = sorted(
+        path.relative_to(HTML).as_posix()
+        for path in HTML.rglob("*.html")
+        if "_static" not in path.parts
+    )
+    assert "index.html" in pages
+    return [visit(browser, site, page, window) for window in WINDOWS for page in pages]
+
+
+def visit(browser: Browser, site: str, page: str, window: str) -> Visit:
+    seen = Visit(page, window)
+    context = browser.new_context(**WINDOWS[window])
+    # A page that stays silent for this long has failed to draw.
+    context.set_default_timeout(30_000)
+    tab = context.new_page()
+
+    def only_here(route: Route, request: Request) -> None:
+        if request.url.startswith((site, "data:", "blob:")):
+            route.continue_()
+        else:
+            seen.outside.append(request.url)
+            route.abort()
+
+    def on_response(response: Response) -> None:
+        if response.status >= 400:
+            seen.failed.append(f"{response.status} {response.url}")
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            seen.errors.append(message.text)
+
+    tab.route("**/*", only_here)
+    tab.on("response", on_response)
+    tab.on("console", on_console)
+    tab.on("pageerror", lambda error: seen.errors.append(str(error)))
+    tab.goto(site + page, wait_until="networkidle")
+    settle(tab)
+    seen.saw = tab.evaluate(INSPECT)
+    context.close()
+    return seen
+
+
+def settle(tab: Page) -> None:
+    """Bring lazy pictures into view and wait until the mathematics stands."""
+    tab.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+    tab.evaluate("() => window.MathJax?.startup?.promise")
+    tab.wait_for_load_state("networkidle")
+
+
+def complaints(visits: list[Visit], what: str) -> list[str]:
+    return [f"{visit}: {entry}" for visit in visits for entry in getattr(visit, what)]
+
+
+def test_asks_nothing_of_any_other_host(visits: list[Visit]) -> None:
+    assert complaints(visits, "outside") == []
+
+
+def test_nothing_it_asks_for_is_missing(visits: list[Visit]) -> None:
+    assert complaints(visits, "failed") == []
+
+
+def test_no_script_fails(visits: list[Visit]) -> None:
+    assert complaints(visits, "errors") == []
+
+
+def test_every_page_has_a_title_and_one_heading(visits: list[Visit]) -> None:
+    for seen in visits:
+        assert seen.saw["title"].strip(), seen
+        if Path(seen.page).name not in {"genindex.html", "search.html"}:
+            assert seen.saw["heading"] == 1, seen
+
+
+def test_follows_the_colours_of_the_system(visits: list[Visit]) -> None:
+    for seen in visits:
+        assert seen.saw["theme"] == seen.window.split(", ")[1], seen
+
+
+def test_toggle_changes_the_colours(site: str, browser: Browser) -> None:
+    context = browser.new_context(**WINDOWS["wide, light"])
+    tab = context.new_page()
+    tab.goto(site)
+    themes = set()
+    for _ in range(3):  # the button goes round light, dark and what the system says
+        tab.locator("button.theme-switch-button:visible").first.click()
+        themes.add(tab.evaluate("document.documentElement.dataset.theme"))
+    context.close()
+    assert themes == {"light", "dark"}
+
+
+def test_every_picture_is_drawn_and_described(visits: list[Visit]) -> None:
+    for seen in visits:
+        for image in seen.saw["images"]:
+            assert image["drawn"], f"{seen}: {image['src']}"
+            # A file name is what myst-nb writes when the author wrote nothing.
+            alt = (image["alt"] or "").strip()
+            assert alt, f"{seen}: no alt text for {image['src']}"
+            assert "_images/" not in alt, f"{seen}: no alt text for {image['src']}"
+
+
+def test_formulas_and_plots_are_drawn(visits: list[Visit]) -> None:
+    drawn = 0
+    for seen in visits:
+        for formula in seen.saw["formulas"]:
+            assert formula["drawn"], f"{seen}: {formula['tex']}"
+            assert not formula["error"], f"{seen}: {formula['tex']}"
+            drawn += 1
+        for plot in seen.saw["plots"]:
+            assert plot["drawn"], f"{seen}: plot {plot['id']}"
+    assert drawn, "the book has formulas, and none was found"
+
+
+def test_no_page_is_wider_than_its_window(visits: list[Visit]) -> None:
+    assert [f"{v}: {v.saw['overflow']} px" for v in visits if v.saw["overflow"] > 0] == []
+
+
+def test_links_within_the_book_lead_somewhere(site: str, visits: list[Visit]) -> None:
+    ids = {site + seen.page: set(seen.saw["ids"]) for seen in visits}
+    broken = set()
+    for seen in visits:
+        for link in seen.saw["links"]:
+            url, fragment = urldefrag(link)
+            if not url.startswith(site):
+                continue
+            target = unquote(urlsplit(url).path.removeprefix(PREFIX)) or "index.html"
+            exists = (HTML / target).is_file()
+            if not exists or (fragment and unquote(fragment) not in ids.get(site + target, set())):
+                broken.add(f"{seen.page} → {target}#{fragment}")
+    assert sorted(broken) == []
+
+
+def test_the_search_finds_a_page(site: str, browser: Browser) -> None:
+    context = browser.new_context(**WINDOWS["wide, light"])
+    tab = context.new_page()
+    tab.goto(site + "search.html?q=dose", wait_until="networkidle")
+    tab.locator("#search-results li a").first.wait_for(timeout=20_000)
+    found = tab.locator("#search-results li a").count()
+    context.close()
+    assert found > 0
