@@ -247,7 +247,7 @@ def read_metrics(path: Path) -> tuple[list[Json], list[str]]:
     problems: list[str] = []
     for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1):
         try:
-            record = json.loads(line)
+            record = finite(json.loads(line))
             if not isinstance(record, dict) or not isinstance(record.get("step"), int):
                 raise ValueError("no step")
         except ValueError:

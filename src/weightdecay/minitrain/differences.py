@@ -56,7 +56,8 @@ def sentence(runs: Sequence[Run]) -> str:
         key, values = next(iter(keys.items()))
         return f"The runs differ in exactly one key: {key} {arrow(values)}."
     parts = [f"{key} {arrow(values)}" for key, values in keys.items()] + others
-    return f"Warning: the runs differ in {len(parts)} things: {'; '.join(parts)}."
+    things = "1 thing" if len(parts) == 1 else f"{len(parts)} things"
+    return f"Warning: the runs differ in {things}: {'; '.join(parts)}."
 
 
 def arrow(values: Sequence[Any]) -> str:

@@ -7,6 +7,7 @@ of the report. ``python -m weightdecay diagnose A B [C …]``; further runs serv
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,14 +15,19 @@ from enum import StrEnum
 
 from scipy.stats import binomtest
 
-from weightdecay.minitrain import corpus, differences
-from weightdecay.runs import MANIFEST, Run, RunError, load
+from weightdecay.minitrain import corpus, differences, recipe
+from weightdecay.runs import CONFIG, MANIFEST, RESULTS, Run, RunError, load
 
 CLIMBS, HOLDS = 2.0, 1.25  # growth of a norm over its initial value
 MEMORISED, SIGNIFICANT = 0.95, 0.05  # training accuracy; p-value
 MARGIN = 0.05  # nats by which an over-decayed run's losses must lie above the control's
 
 DECAY = "optimizer.weight_decay"
+HASHED = {
+    "initial_weights_sha256": "initial weights",
+    "batch_order_sha256": "batch order",
+    "data_sha256": "data",
+}
 
 
 class Verdict(StrEnum):
@@ -64,6 +70,29 @@ def weight_decay(run: Run) -> float:
     return float(run.config["optimizer"]["weight_decay"])
 
 
+def _command(run: Run, decay: float) -> str:
+    """What trains a run like `run` with this weight decay, into a directory beside it."""
+    seed = int(run.config["seed"])
+    same = decay == weight_decay(run)
+    out = run.path if same else recipe.run_directory(decay, seed, run.path.resolve().parent)
+    words = [f"seed={seed}", f"weight_decay={decay:g}"]
+    if out.resolve() != recipe.run_directory(decay, seed).resolve():
+        words.append(f"out={shlex.quote(str(out))}")
+    words.append("just phase-18-train")
+    with suppress(RunError):
+        if recipe.read_config(weight_decay(run), seed).model_dump() != run.config:
+            words.append(f"--config {shlex.quote(str(run.path / CONFIG))}")
+    return " ".join(words)
+
+
+def _finish(run: Run) -> str:
+    """What completes a run that has no readable results."""
+    command = _command(run, weight_decay(run))
+    if (run.path / RESULTS).exists():
+        return f"Its {RESULTS} cannot be read; train it again: {command} --force"
+    return f"Finish it: {command} (it goes on from its checkpoint)"
+
+
 def _one_difference(a: Run, b: Run) -> Rung:
     keys, hidden = differences.table([a, b]), differences.hidden([a, b])
     evidence = [differences.sentence([a, b])]
@@ -75,13 +104,18 @@ def _one_difference(a: Run, b: Run) -> Rung:
             "another batch order move the losses by themselves."
         )
     elif len(keys) == 1 and not hidden:
-        evidence.append("Initial weights, batch order and data have the same hashes in both runs.")
+        same, other = [], []
+        for key, words in HASHED.items():
+            (same if a.manifest.get(key) == b.manifest.get(key) else other).append(words)
+        evidence.append(f"The same in both runs, by hash: {', '.join(same) or 'nothing'}.")
+        if other:
+            evidence.append(f"That key decides these, too: {', '.join(other)}.")
     one = len(keys) == 1 and not hidden and "seed" not in keys
     return Rung(
         1,
         "The runs differ in one key and in nothing else, so the difference is not luck.",
-        "exactly one key differs, it is not the seed, and the manifests agree on data, initial "
-        "weights, batch order, torch version and threads",
+        "exactly one key differs, it is not the seed, and the manifests agree on data, torch "
+        "version and threads, and on initial weights and batch order where that key leaves them",
         SUPPORTED if one else NOT_SUPPORTED,
         evidence,
         ""
@@ -90,8 +124,12 @@ def _one_difference(a: Run, b: Run) -> Rung:
     )
 
 
+def _different_losses(a: Run, b: Run) -> list[str]:
+    return [k for k in ("train_loss", "val_loss") if a.final.get(k) != b.final.get(k)]
+
+
 def _same_results(a: Run, b: Run) -> str:
-    differ = [k for k in ("train_loss", "val_loss") if a.final.get(k) != b.final.get(k)]
+    differ = _different_losses(a, b)
     if a.final["step"] != b.final["step"]:
         return f"They were stopped at different steps: {a.final['step']} and {b.final['step']}."
     if differ:
@@ -108,6 +146,11 @@ def _growth(run: Run) -> dict[str, float]:
 
 
 def _climbing_norm(less: Run, more: Run) -> Rung:
+    claim = "One weight norm climbs without decay and holds with it."
+    threshold = (
+        f"some group ends at {CLIMBS:g}× its initial norm or more in the run with less decay and "
+        f"at {HOLDS:g}× or less in the other"
+    )
     growth, other = _growth(less), _growth(more)
     shared = [g for g in growth if g in other]
     found = [g for g in shared if growth[g] >= CLIMBS and other[g] <= HOLDS]
@@ -121,14 +164,18 @@ def _climbing_norm(less: Run, more: Run) -> Rung:
         evidence.append(f"Climbs in one run and holds in the other: {', '.join(found)}.")
     elif both:
         evidence.append(f"Climbs in one run and does not hold in the other: {', '.join(both)}.")
+    if less.final["step"] != more.final["step"]:
+        short = min((less, more), key=lambda run: int(run.final["step"]))
+        steps = " and ".join(f"{run.name} at step {run.final['step']}" for run in (less, more))
+        evidence = [*evidence[: len(shared)], f"Norms of different steps say nothing: {steps}."]
+        return Rung(2, claim, threshold, NO_EVIDENCE, evidence, _finish(short))
     if shared:
         widest = max(shared, key=lambda g: abs(math.log(growth[g] / other[g])))
         evidence.append(f"The widest ratio between the runs is in {widest}.")
     return Rung(
         2,
-        "One weight norm climbs without decay and holds with it.",
-        f"some group ends at {CLIMBS:g}× its initial norm or more in the run with less decay and "
-        f"at {HOLDS:g}× or less in the other",
+        claim,
+        threshold,
         (SUPPORTED if found else NOT_SUPPORTED) if shared else NO_EVIDENCE,
         evidence or ["No norm was recorded in both runs."],
     )
@@ -157,8 +204,8 @@ def _memorised(less: Run, more: Run) -> Rung:
     )
     for run in (less, more):
         if run.results is None:
-            again = "Finish it: just phase-18-train (it goes on from its checkpoint)"
-            return Rung(3, claim, threshold, NO_EVIDENCE, [f"{run.name} is not finished."], again)
+            missing = [f"{run.name} is not finished: it has no readable {RESULTS}."]
+            return Rung(3, claim, threshold, NO_EVIDENCE, missing, _finish(run))
     evidence, memorised = [], True
     for name in ("regular", "irregular"):
         parts = []
@@ -176,14 +223,16 @@ def _memorised(less: Run, more: Run) -> Rung:
     )
     if all(more.final[f"accuracy/train/{n}"] >= MEMORISED for n in ("regular", "irregular")):
         evidence.append(f"{more.name}, too, writes {MEMORISED:.0%} or more of each training slice.")
-    evidence.append(
-        "; ".join(
-            f"the gap of {run.final['gap']:.3f} nats in {run.name} is {run.final['gap_form']:.3f} "
-            f"from spelling and {run.final['gap_features']:.3f} from the feature tokens"
-            for run in (less, more)
+    parts_of_gap = [run.final.get(k) for run in (less, more) for k in ("gap_form", "gap_features")]
+    if None not in parts_of_gap:
+        evidence.append(
+            "; ".join(
+                f"the gap of {run.final['gap']:.3f} nats in {run.name} is {run.final['gap_form']:.3f} "
+                f"from spelling and {run.final['gap_features']:.3f} from the feature tokens"
+                for run in (less, more)
+            )
+            + ": the second part says which cells were held out, not whether the rule was learned."
         )
-        + ": the second part says which cells were held out, not whether the rule was learned."
-    )
     worse = len(wrong_less) > len(wrong_more) and p < SIGNIFICANT
     return Rung(
         3,
@@ -204,18 +253,27 @@ def _ablation(less: Run, more: Run, others: Sequence[Run]) -> Rung:
         f"a run that differs in weight decay alone, with more of it than both, ends with training "
         f"and validation loss at least {MARGIN} nats above those of {more.name}"
     )
+    if more.results is None:
+        missing = [f"{more.name} is not finished: it has no readable {RESULTS}."]
+        return Rung(4, claim, threshold, NO_EVIDENCE, missing, _finish(more))
     over = [
         run
         for run in others
         if list(differences.table([more, run])) == [DECAY]
         and not differences.hidden([more, run])
         and weight_decay(run) > weight_decay(more)
+        and run.results is not None
     ]
-    value = 0.5 if weight_decay(more) < 0.5 else 10 * weight_decay(more)
-    train = f"weight_decay={value:g} just phase-18-train"
+    lost = [run for run in over if None in (run.final["train_loss"], run.final["val_loss"])]
+    evidence = [f"{run.name} diverged: it has no losses to compare." for run in lost]
+    over = [run for run in over if run not in lost]
     if not over:
-        return Rung(4, claim, threshold, NO_EVIDENCE, ["No such run was given or found."], train)
-    evidence, fails = [], False
+        value = 0.5 if weight_decay(more) < 0.5 else 10 * weight_decay(more)
+        if lost:
+            value = (weight_decay(more) + min(map(weight_decay, lost))) / 2
+        evidence = evidence or ["No such finished run was given or found."]
+        return Rung(4, claim, threshold, NO_EVIDENCE, evidence, _command(more, value))
+    fails = False
     for run in sorted(over, key=weight_decay):
         changes = {k: run.final[k] - more.final[k] for k in ("train_loss", "val_loss")}
         fails |= all(change >= MARGIN for change in changes.values())
@@ -225,7 +283,7 @@ def _ablation(less: Run, more: Run, others: Sequence[Run]) -> Rung:
             f"({changes['val_loss']:+.3f}), embedding norm {run.final['growth/embedding']:.2f}× "
             f"its initial value"
         )
-    more_decay = f"weight_decay={10 * max(map(weight_decay, over)):g} just phase-18-train"
+    more_decay = _command(more, 10 * max(map(weight_decay, over)))
     return Rung(
         4,
         claim,
@@ -264,6 +322,8 @@ def diagnose(a: Run, b: Run, others: Sequence[Run] = ()) -> Report:
     keys = differences.table([a, b])
     if first.verdict != SUPPORTED:
         equal = not keys and not differences.hidden([a, b])
+        if equal and (a.final["step"] != b.final["step"] or _different_losses(a, b)):
+            return Report([first], "Stopped at rung 1: nothing written down explains the curves.")
         if equal:
             return Report([first], "The runs are equal: there is nothing to diagnose.")
         return Report([first], "Stopped at rung 1: more than one thing could explain the curves.")
@@ -288,12 +348,14 @@ def diagnose(a: Run, b: Run, others: Sequence[Run] = ()) -> Report:
         _memorised(less, more),
         _ablation(less, more, others),
     ]
-    difference = less.final["val_loss"] - more.final["val_loss"]
     words = {
         v: [str(r.number) for r in rungs if r.verdict == v]
         for v in (SUPPORTED, NOT_SUPPORTED, NO_EVIDENCE)
     }
     tally = "; ".join(f"{v}: {', '.join(n)}" for v, n in words.items() if n)
+    if less.final["step"] != more.final["step"]:
+        return Report(rungs, f"Rungs {tally}. The runs stand at different steps.")
+    difference = less.final["val_loss"] - more.final["val_loss"]
     return Report(
         rungs,
         f"Rungs {tally}. Less decay (λ = {weight_decay(less):g} against {weight_decay(more):g}) "
