@@ -104,7 +104,8 @@ def _one_difference(a: Run, b: Run) -> Rung:
             "another batch order move the losses by themselves."
         )
     elif len(keys) == 1 and not hidden:
-        same, other = [], []
+        same: list[str] = []
+        other: list[str] = []
         for key, words in HASHED.items():
             (same if a.manifest.get(key) == b.manifest.get(key) else other).append(words)
         evidence.append(f"The same in both runs, by hash: {', '.join(same) or 'nothing'}.")
@@ -225,13 +226,14 @@ def _memorised(less: Run, more: Run) -> Rung:
         evidence.append(f"{more.name}, too, writes {MEMORISED:.0%} or more of each training slice.")
     parts_of_gap = [run.final.get(k) for run in (less, more) for k in ("gap_form", "gap_features")]
     if None not in parts_of_gap:
+        gaps = (
+            f"{run.name}: gap {run.final['gap']:.3f}, of which {run.final['gap_form']:.3f} from "
+            f"spelling and {run.final['gap_features']:.3f} from the feature tokens"
+            for run in (less, more)
+        )
         evidence.append(
-            "; ".join(
-                f"the gap of {run.final['gap']:.3f} nats in {run.name} is {run.final['gap_form']:.3f} "
-                f"from spelling and {run.final['gap_features']:.3f} from the feature tokens"
-                for run in (less, more)
-            )
-            + ": the second part says which cells were held out, not whether the rule was learned."
+            f"{'; '.join(gaps)}. What the feature tokens add says that a model knows which cells "
+            "were held out, not how it spells them."
         )
     worse = len(wrong_less) > len(wrong_more) and p < SIGNIFICANT
     return Rung(

@@ -68,8 +68,7 @@ def make(workers: int | None = None) -> Path:
             "weight_decays": WEIGHT_DECAYS,
             "seeds": SEEDS,
             "runs": len(settings),
-            "data_sha256": first["data_sha256"],
-            **{k: v for k, v in runs.environment().items() if k not in ("started", "ended")},
+            **{k: first[k] for k in ("data_sha256", "versions", "git_commit", "host", "threads")},
             "written": runs.now(),
         },
     )
