@@ -6,6 +6,7 @@ import multiprocessing
 from multiprocessing.context import ForkServerContext
 
 import pytest
+import torch
 from hypothesis import settings
 
 from weightdecay.minitrain.config import Config
@@ -13,6 +14,9 @@ from weightdecay.minitrain.config import Config
 # The same examples every time: a red test is a change in the code, never luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# As in a run: threads that wait for each other on a busy machine cost more than they bring here.
+torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -37,5 +41,6 @@ def tiny() -> Config:
 def processes() -> ForkServerContext:
     """Starts real processes that can be killed; the package is imported once for all of them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["weightdecay.minitrain.loop"])
+    # torch imports the second one, slowly, at the first step of any optimizer.
+    context.set_forkserver_preload(["weightdecay.minitrain.loop", "torch._dynamo"])
     return context

@@ -113,7 +113,7 @@ def test_packed_loss_and_gradients_are_those_of_the_padded_batch(size: int) -> N
         )
         padded_loss.backward()  # type: ignore[no-untyped-call]
         expected = [p.grad.clone() for p in model.parameters() if p.grad is not None]
-        loss = train_step(model, optimizer, batches, step)[0]
+        loss = train_step(model, optimizer, batches, step)
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         assert float(loss) == pytest.approx(float(padded_loss.detach()), rel=1e-5)
         assert len(gradients) == len(expected) == len(list(model.parameters()))
