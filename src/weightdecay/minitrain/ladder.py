@@ -270,7 +270,7 @@ def _ablation(less: Run, more: Run, others: Sequence[Run]) -> Rung:
     evidence = [f"{run.name} diverged: it has no losses to compare." for run in lost]
     over = [run for run in over if run not in lost]
     if not over:
-        value = 0.5 if weight_decay(more) < 0.5 else 10 * weight_decay(more)
+        value = 0.5 if weight_decay(more) < 0.5 else min(100, 10 * weight_decay(more))
         if lost:
             value = (weight_decay(more) + min(map(weight_decay, lost))) / 2
         evidence = evidence or ["No such finished run was given or found."]
@@ -285,7 +285,7 @@ def _ablation(less: Run, more: Run, others: Sequence[Run]) -> Rung:
             f"({changes['val_loss']:+.3f}), embedding norm {run.final['growth/embedding']:.2f}× "
             f"its initial value"
         )
-    more_decay = _command(more, 10 * max(map(weight_decay, over)))
+    more_decay = _command(more, min(100, 10 * max(map(weight_decay, over))))
     return Rung(
         4,
         claim,
