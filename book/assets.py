@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,7 @@ def _copy(source: Path, target: Path) -> None:
 def inputs() -> Iterator[Path]:
     """What a chapter's numbers depend on: the library, the versions, the committed results."""
     yield ROOT / "constraints.txt"
+    yield ROOT / "claims.yml"
     for path in (ROOT / "src" / "weightdecay").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path
@@ -91,6 +93,8 @@ def cache_key() -> str:
 
 def _prepare(app: Any, config: Any) -> None:
     fill()
+    # Chapters run in a folder of their part, one below the root: from there they find `_static/`.
+    os.environ["WEIGHTDECAY_ASSETS"] = "../_static"
     caches = ROOT / "_build" / "executed"
     key = cache_key()
     config.nb_execution_cache_path = str(caches / key)

@@ -56,6 +56,15 @@ class Quantity:
         return close or e.low <= self.claimed <= e.high
 
 
+@dataclass(frozen=True)
+class Direction:
+    """Something that a claim asserts without a number: what, whether it held, and the evidence."""
+
+    words: str
+    held: bool
+    evidence: str
+
+
 @dataclass
 class Claim:
     """A claim with what was measured for it."""
@@ -64,14 +73,14 @@ class Claim:
     statement: str
     claimed: dict[str, float]
     quantities: list[Quantity] = field(default_factory=list)
-    directions: dict[str, bool] = field(default_factory=dict)
+    directions: list[Direction] = field(default_factory=list)
     testable: bool = True  # False if the effect that the claim speaks of is not there to look at
 
     @property
     def verdict(self) -> Verdict:
         if not self.testable:
             return Verdict.NOT_TESTABLE
-        directions = bool(self.directions) and all(self.directions.values())
+        directions = bool(self.directions) and all(d.held for d in self.directions)
         sizes = all(q.agrees for q in self.quantities)
         if sizes and (directions or not self.directions):
             return Verdict.REPRODUCED
@@ -87,7 +96,8 @@ class Claim:
     def direction(self, words: str, differences: Sequence[float], sign: int) -> None:
         """Does a paired difference have this sign, with an interval that excludes zero?"""
         e = mean_interval(differences)
-        self.directions[f"{words} ({e.text('+.3g')})"] = (e.low > 0) if sign > 0 else (e.high < 0)
+        held = e.low > 0 if sign > 0 else e.high < 0
+        self.directions.append(Direction(words, held, _digits(e, "+")))
 
 
 class Runs:
@@ -191,7 +201,8 @@ def b7(claim: Claim, runs: Runs) -> None:
     growth = claim.add("embedding growth with decay 0.5", runs.final(OVER, "growth/embedding"))
     claim.direction("train loss higher with 0.5 than 0.1", runs.change("train_loss", OVER), +1)
     claim.direction("validation loss higher", runs.change("val_loss", OVER), +1)
-    claim.directions[f"embedding norm below its initial value ({growth.text()})"] = growth.high < 1
+    below = Direction("embedding norm below its initial value", growth.high < 1, _digits(growth))
+    claim.directions.append(below)
 
 
 def visible_from(differences: Array) -> int | None:
@@ -211,9 +222,8 @@ def b8(claim: Claim, runs: Runs) -> None:
     start = visible_from(difference)
     claim.testable = start is not None  # a difference that never shows cannot show late
     when = "at no step to the end" if start is None else f"from step {runs.steps[start]:.0f} on"
-    claim.directions[f"the validation losses differ {when}, n = {len(runs.seeds)}"] = (
-        start is not None and bool(runs.steps[start] >= SLOW)
-    )
+    late = start is not None and bool(runs.steps[start] >= SLOW)
+    claim.directions.append(Direction("validation losses differ, but late", late, when))
 
 
 def b9(claim: Claim, runs: Runs) -> None:
@@ -222,14 +232,16 @@ def b9(claim: Claim, runs: Runs) -> None:
     for w, words in ((NONE, "without decay"), (CONTROL, "with decay 0.1")):
         log = np.abs(np.log(runs.curves(w, "calibration/embedding")[:, late]))
         miscalibration[w] = log.mean(1)
-        claim.add(f"mean |log(squared gradient / v_t)| {words}", miscalibration[w].tolist())
+        claim.add(f"mean distance of log(g² / v_t) from 0 {words}", miscalibration[w].tolist())
     claim.direction(
         "v_t fits worse without decay",
         (miscalibration[NONE] - miscalibration[CONTROL]).tolist(),
         +1,
     )
-    held = mean_interval(runs.final(CONTROL, "growth/embedding"))
-    claim.directions[f"the norm holds with decay ({held.text('.2f')} times)"] = held.high <= 1.2
+    growth = mean_interval(runs.final(CONTROL, "growth/embedding"))
+    claim.directions.append(
+        Direction("the embedding norm holds with decay", growth.high <= 1.2, _digits(growth))
+    )
 
 
 MEASURES: dict[str, Callable[[Claim, Runs], None]] = {
@@ -253,21 +265,25 @@ def measure() -> list[Claim]:
     return claims
 
 
-def markdown(claims: Sequence[Claim]) -> str:
-    """The claims as a Markdown table: claimed against measured, with interval, n and verdict."""
-    rows = [
-        "| claim | claimed | measured: mean [95 % interval], n seeds | verdict |",
-        "|---|---|---|---|",
+def _digits(e: Estimate, sign: str = "") -> str:
+    """Mean and interval with three significant digits, whole numbers whole."""
+    numbers = [
+        f"{v:{sign}.0f}" if abs(v) >= 100 else f"{v:{sign}.3g}" for v in (e.mean, e.low, e.high)
     ]
+    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+
+
+def markdown(claims: Sequence[Claim]) -> str:
+    """Each claim with its verdict, and under it what was claimed and what was measured."""
+    lines = []
     for claim in claims:
-        claimed = "<br>".join(f"{k}: {v:g}" for k, v in claim.claimed.items()) or "a direction"
-        lines = [f"{q.name}: {q.estimate.text('.3g')}" for q in claim.quantities]
-        lines += [f"{'✓' if held else '✗'} {words}" for words, held in claim.directions.items()]
-        cells = (
-            f"**{claim.id}** {claim.statement}",
-            claimed,
-            "<br>".join(lines),
-            f"**{claim.verdict}**",
-        )
-        rows.append(f"| {' | '.join(c.replace('|', chr(92) + '|') for c in cells)} |")
-    return "\n".join(rows)
+        lines += [f"**{claim.id}: {claim.verdict}.** {claim.statement}", ""]
+        lines += ["| | claimed | measured [95 % interval] |", "|---|---|---|"]
+        for q in claim.quantities:
+            claimed = "" if q.claimed is None else f"{q.claimed:g}"
+            mark = "" if q.claimed is None else " ✓" if q.agrees else " ✗"
+            lines.append(f"| {q.name} | {claimed} | {_digits(q.estimate)}{mark} |")
+        for d in claim.directions:
+            lines.append(f"| {d.words} | yes | {d.evidence} {'✓' if d.held else '✗'} |")
+        lines.append("")
+    return "\n".join(lines)
