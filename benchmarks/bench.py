@@ -20,7 +20,7 @@ import torch.nn.functional as F
 import tyro
 
 from weightdecay import runs
-from weightdecay.minitrain import corpus, dashboard, ladder, loop, recipe
+from weightdecay.minitrain import build, corpus, dashboard, ladder, loop, recipe
 from weightdecay.minitrain.batches import PairedBatches, batch_order
 
 RECORDS = recipe.ROOT / "_build" / "bench.json"
@@ -33,7 +33,7 @@ def plain_loop(width: int | None) -> Callable[[], None]:
     The model, its initial weights, the batch order and the clipping are ours.
     """
     config = recipe.read_config(0.1)
-    model = loop.build_model(config)
+    model = build.build_model(config)
     o = config.optimizer
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=o.learning_rate, betas=(o.beta1, o.beta2), weight_decay=0.1
@@ -60,8 +60,8 @@ def plain_loop(width: int | None) -> Callable[[], None]:
 def our_loop() -> Callable[[], None]:
     """A step of the lab's loop."""
     config = recipe.read_config(0.1)
-    model = loop.build_model(config)
-    optimizer = loop.build_optimizer(model, config)
+    model = build.build_model(config)
+    optimizer = build.build_optimizer(model, config)
     sentences = corpus.split("train")
     order = batch_order(config.seed, len(sentences), config.training.batch_size, 2000)
     batches = PairedBatches(sentences, order)
@@ -69,7 +69,7 @@ def our_loop() -> Callable[[], None]:
 
     def step() -> None:
         nonlocal done
-        loss = loop.train_step(model, optimizer, batches, done % len(order))
+        loss = build.train_step(model, optimizer, batches, done % len(order))
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip_norm)
         optimizer.step()
         float(loss)

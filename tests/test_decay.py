@@ -17,8 +17,8 @@ from weightdecay.decay import (
     describe_groups,
     parameter_groups,
 )
+from weightdecay.minitrain.build import build_optimizer, learning_rates
 from weightdecay.minitrain.config import Config
-from weightdecay.minitrain.loop import build_optimizer, learning_rates
 from weightdecay.transformer import Transformer, TransformerConfig
 
 LLAMA = TransformerConfig(style="llama", tied_head=False)

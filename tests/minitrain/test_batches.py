@@ -11,9 +11,9 @@ from torch import Tensor
 
 from weightdecay.minitrain import corpus
 from weightdecay.minitrain.batches import Batch, PairedBatches, batch_order
+from weightdecay.minitrain.build import train_step
 from weightdecay.minitrain.config import Config
 from weightdecay.minitrain.corpus import Sentence, padded
-from weightdecay.minitrain.loop import train_step
 from weightdecay.transformer import Transformer, TransformerConfig
 
 SIZES = (1, 2, 3, 8, 31, 32, 240)

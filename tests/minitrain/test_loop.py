@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from weightdecay import runs
-from weightdecay.minitrain import corpus, loop, metrics
+from weightdecay.minitrain import build, corpus, loop, metrics
 from weightdecay.minitrain.batches import batch_order
 from weightdecay.minitrain.config import Config
 from weightdecay.transformer import Transformer
@@ -130,7 +130,7 @@ def test_results_agree_with_the_last_evaluation_and_with_the_saved_model(
     last = runs.load(path).final
     kept = {k: v for k, v in last.items() if k not in ("kind", "steps_per_second")}
     assert results["final"] == kept
-    model = loop.build_model(Config.model_validate(runs.read_yaml(path / runs.CONFIG)))
+    model = build.build_model(Config.model_validate(runs.read_yaml(path / runs.CONFIG)))
     model.load_state_dict(checkpoint(path)["model"])
     written = metrics.greedy_forms(model, corpus.sentences())
     mistakes = [
@@ -165,7 +165,7 @@ def plain_run(config: Config, steps: int) -> tuple[list[float], list[float], lis
     step.
     """
     o, t = config.optimizer, config.training
-    model = loop.build_model(config)
+    model = build.build_model(config)
     matrices = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
     optimizer = torch.optim.AdamW(
@@ -189,7 +189,7 @@ def plain_run(config: Config, steps: int) -> tuple[list[float], list[float], lis
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     train = corpus.split("train")
     order = batch_order(config.seed, len(train), t.batch_size, t.steps)
-    before = loop.build_model(config)
+    before = build.build_model(config)
     losses, norms = [], []
     for step in range(steps):
         before.load_state_dict(model.state_dict())
@@ -226,13 +226,13 @@ def test_training_is_that_of_the_plain_torch_loop(
     assert [s["grad_norm"] for s in run.steps] == pytest.approx([norms[9], norms[19]], rel=1e-2)
     assert run.series("grad_norm")[1:] == [s["grad_norm"] for s in run.steps]
     assert norms[9] > 0.05
-    ours = loop.build_model(config)
+    ours = build.build_model(config)
     ours.load_state_dict(checkpoint(run.path)["model"])
     for (name, a), b in zip(ours.named_parameters(), after.parameters(), strict=True):
         difference = float((a - b).detach().norm() / b.detach().norm().clamp(min=1e-2))
         assert difference < 5e-3, name
     old, new = metrics.group_vectors(before), metrics.group_vectors(after)
-    start = metrics.group_vectors(loop.build_model(config))
+    start = metrics.group_vectors(build.build_model(config))
     for group in metrics.GROUPS:
         update = float((new[group] - old[group]).norm() / old[group].norm())
         assert run.final[f"update/{group}"] == pytest.approx(update, rel=2e-2)

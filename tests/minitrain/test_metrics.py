@@ -11,8 +11,8 @@ import torch
 
 from weightdecay.minitrain import corpus, metrics
 from weightdecay.minitrain.batches import PairedBatches, batch_order
+from weightdecay.minitrain.build import train_step
 from weightdecay.minitrain.corpus import Sentence
-from weightdecay.minitrain.loop import train_step
 from weightdecay.transformer import Transformer, TransformerConfig
 
 
