@@ -16,13 +16,14 @@ import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from plotly.offline import get_plotlyjs
 
 ROOT = Path(__file__).resolve().parent.parent
+THEME = ROOT / "book" / "theme"
 ASSETS = ROOT / "_build" / "assets"
 DASHBOARD = ROOT / "src" / "weightdecay" / "minitrain" / "dashboard"
 # Of MathJax's 24 MB: TeX in, HTML out, and what its menu fetches for screen readers.
@@ -82,10 +83,10 @@ def inputs() -> Iterator[Path]:
             yield from (p for p in (config.parent / "reference").rglob("*") if p.is_file())
 
 
-def cache_key() -> str:
-    """A short hash over the names and contents of `inputs()`."""
+def key(paths: Iterable[Path]) -> str:
+    """A short hash over names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(inputs()):
+    for path in sorted(paths):
         digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -95,12 +96,14 @@ def _prepare(app: Any, config: Any) -> None:
     fill()
     # Chapters run in a folder of their part, one below the root: from there they find `_static/`.
     os.environ["WEIGHTDECAY_ASSETS"] = "../_static"
-    caches = ROOT / "_build" / "executed"
-    key = cache_key()
-    config.nb_execution_cache_path = str(caches / key)
+    # Sphinx copies a changed style only when it writes a page, and writes pages when this changes.
+    config.html_context["theme_key"] = key(THEME.iterdir())
+
+    cache = ROOT / "_build" / "executed" / key(inputs())
+    config.nb_execution_cache_path = str(cache)
     # Only the newest is of use; old ones would pile up with every edit of the library.
-    for old in caches.glob("*"):
-        if old.name != key:
+    for old in cache.parent.glob("*"):
+        if old != cache:
             shutil.rmtree(old)
 
 

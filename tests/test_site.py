@@ -49,8 +49,8 @@ INSPECT = """() => ({
   formulas: [...document.querySelectorAll(".math")].map(m => ({
     tex: m.textContent.slice(0, 60), drawn: m.querySelector("mjx-container") !== null,
     error: m.querySelector("mjx-merror") !== null})),
-  plots: [...document.querySelectorAll(".plotly-graph-div")].map(p => ({
-    id: p.id, drawn: p.querySelector(".main-svg") !== null})),
+  plots: [...document.querySelectorAll(".plotly-graph-div, .wd-chart")].map(p => ({
+    name: p.ariaLabel || p.id, drawn: p.querySelector(".main-svg") !== null})),
   links: [...document.querySelectorAll("a[href]")].map(a => a.href),
   ids: [...document.querySelectorAll("[id]")].map(e => e.id),
 })"""
@@ -223,7 +223,7 @@ def test_formulas_and_plots_are_drawn(visits: list[Visit]) -> None:
             assert not formula["error"], f"{seen}: {formula['tex']}"
             drawn += 1
         for plot in seen.saw["plots"]:
-            assert plot["drawn"], f"{seen}: plot {plot['id']}"
+            assert plot["drawn"], f"{seen}: plot {plot['name']}"
     assert drawn, "the book has formulas, and none was found"
 
 
