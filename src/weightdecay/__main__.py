@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,7 @@ def train(
     run = loop.train(checked, directory, force=force)
     page = dashboard.write([run], directory / DASHBOARD)
     _final(run)
-    console.print(f"{_shown(directory)}: finished; dashboard {_shown(page)}")
+    print(f"{_shown(directory)}: finished; dashboard {_shown(page)}")
 
 
 def compare(
@@ -87,17 +88,19 @@ def compare(
         runs = tuple(directory for _, directory in jobs)
         for directory in runs:
             state = "trained now" if directory in trained else "found, not trained again"
-            console.print(f"{_shown(directory)}: {state}")
+            print(f"{_shown(directory)}: {state}")
     elif len(runs) == 1:
         raise RunError(f"{runs[0]}: one run; compare takes two or more, or none to train the pair")
     from weightdecay.minitrain import dashboard, ladder
 
     loaded = _readable(runs)
+    if len(loaded) < 2:
+        raise RunError(f"{len(loaded)} of {len(runs)} run directories can be read; two are needed")
     a, b, others = ladder.choose_pair(loaded)
     report = ladder.diagnose(a, b, [*others, *ladder.siblings(loaded)])
     _print_ladder(report)
     page = dashboard.write(loaded, out, report)
-    console.print(f"Dashboard: {_shown(page)}")
+    print(f"Dashboard: {_shown(page)}")
 
 
 def diagnose(runs: Positional[tuple[Path, ...]]) -> None:
@@ -110,7 +113,8 @@ def diagnose(runs: Positional[tuple[Path, ...]]) -> None:
         raise RunError("diagnose takes two run directories, and further ones as the ablation")
     from weightdecay.minitrain import ladder
 
-    a, b, *others = [_warned(load(path)) for path in runs]
+    a, b = [_warned(load(path)) for path in runs[:2]]
+    others = _readable(runs[2:])
     _print_ladder(ladder.diagnose(a, b, [*others, *ladder.siblings([a, b, *others])]))
 
 
@@ -122,7 +126,7 @@ def reference(workers: int | None = None) -> None:
     """
     from weightdecay.minitrain import reference
 
-    console.print(f"Written: {_shown(reference.make(workers))}")
+    print(f"Written: {_shown(reference.make(workers))}")
 
 
 def _shown(path: Path) -> str:
@@ -138,15 +142,13 @@ def _warned(run: Run) -> Run:
 
 
 def _readable(paths: tuple[Path, ...]) -> list[Run]:
-    """Every run that can be read; the others are named, and fewer than two left is an error."""
+    """Every run that can be read; the others are named."""
     found: list[Run] = []
     for path in paths:
         try:
             found.append(_warned(load(path)))
         except RunError as e:
             print(f"warning: {e}; left out", file=sys.stderr)
-    if len(found) < 2:
-        raise RunError(f"{len(found)} of {len(paths)} run directories can be read; two are needed")
     return found
 
 
@@ -165,7 +167,7 @@ def _print_ladder(report: Report) -> None:
         console.print(
             f"\n[bold]Rung {rung.number}. {rung.claim}[/bold] [{style}]\\[{rung.verdict}][/{style}]"
         )
-        console.print(f"  Supported if {rung.threshold}.", style="dim")
+        console.print(f"  Supported if {escape(rung.threshold)}.", style="dim")
         for sentence in rung.evidence:
             console.print(f"  - {escape(sentence)}")
         if rung.next_step:
@@ -188,8 +190,15 @@ def main(arguments: list[str] | None = None) -> int:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="python -m weightdecay", description=__doc__, args=arguments
         )
+        sys.stdout.flush()
     except RunError as e:
         print(f"error: {e}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # piped into `head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as e:
+        print(f"error: {e.filename2 or e.filename}: {e.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)

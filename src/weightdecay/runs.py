@@ -229,7 +229,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return self.path.absolute().name
 
     @property
     def final(self) -> Json:

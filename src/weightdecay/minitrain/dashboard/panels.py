@@ -129,8 +129,9 @@ def _references(runs: Sequence[Run]) -> list[tuple[str, float]]:
     m = runs[0].manifest
     if any(run.manifest.get("data_sha256") != m.get("data_sha256") for run in runs):
         return []
-    lines = [(f"{name}, validation", losses["val"]) for name, losses in m["baselines"].items()]
-    return [*lines, ("entropy floor", m["entropy_floor"])]
+    baselines = m.get("baselines", {})
+    lines = [(f"{name}, validation", losses["val"]) for name, losses in baselines.items()]
+    return [*lines, ("entropy floor", m["entropy_floor"])] if "entropy_floor" in m else lines
 
 
 def build(runs: Sequence[Run]) -> Page:
