@@ -3,7 +3,7 @@
 A small Sphinx extension, named in `_config.yml`. On every build it
 
 - fills `_build/assets/`, which ends up as `_static/`: one `plotly.min.js`, MathJax with its
-  fonts, and the dashboard's styles and scripts in `dashboard/`. They are taken from the
+  fonts, and our own styles and scripts in `interactive/` and `dashboard/`. They are taken from the
   installed packages, so the repository holds no copy. No page loads any of it by itself;
 - keys the cache of executed chapters on everything a chapter reads apart from its own text.
   The cache alone sees only the chapter: without this, a change in `src/` would leave old
@@ -25,7 +25,8 @@ from plotly.offline import get_plotlyjs
 ROOT = Path(__file__).resolve().parent.parent
 THEME = ROOT / "book" / "theme"
 ASSETS = ROOT / "_build" / "assets"
-DASHBOARD = ROOT / "src" / "weightdecay" / "minitrain" / "dashboard"
+LIBRARY = ROOT / "src" / "weightdecay"
+OWN = (LIBRARY / "interactive", LIBRARY / "minitrain" / "dashboard")
 # Of MathJax's 24 MB: TeX in, HTML out, and what its menu fetches for screen readers.
 MATHJAX = (
     "tex-chtml.js",
@@ -51,10 +52,10 @@ def fill() -> None:
     for part in MATHJAX:
         _copy(mathjax / part, ASSETS / "mathjax" / part)
 
-    if DASHBOARD.is_dir():
-        for source in sorted(DASHBOARD.iterdir()):
+    for folder in OWN:
+        for source in sorted(folder.iterdir()):
             if source.suffix in {".css", ".js"}:
-                _copy(source, ASSETS / "dashboard" / source.name)
+                _copy(source, ASSETS / folder.name / source.name)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
+from weightdecay.interactive import ASSETS_VARIABLE, asset, plotly_script
 from weightdecay.minitrain import differences
 from weightdecay.minitrain.dashboard.panels import Page, build
 from weightdecay.minitrain.dashboard.tables import config_rows, final_table
@@ -21,8 +21,6 @@ from weightdecay.minitrain.ladder import Report
 from weightdecay.runs import Run, write_text
 
 HERE = Path(__file__).parent
-# Set by the book's build: where its pages find the one shared copy of the scripts.
-ASSETS_VARIABLE = "WEIGHTDECAY_ASSETS"
 
 _environment = Environment(
     loader=PackageLoader("weightdecay.minitrain", "dashboard"),
@@ -38,8 +36,12 @@ def _own(name: str) -> Markup:
     return Markup((HERE / name).read_text("utf-8"))
 
 
-def _plotly() -> Markup:
-    return Markup(get_plotlyjs())
+def _scripts() -> list[Markup]:
+    return [plotly_script(), asset("common.js"), _own("dashboard.js")]
+
+
+def _styles() -> Markup:
+    return asset("interactive.css") + _own("dashboard.css")
 
 
 def render(runs: Sequence[Run], report: Report | None = None) -> str:
@@ -53,9 +55,8 @@ def render(runs: Sequence[Run], report: Report | None = None) -> str:
         final=final_table(runs),
         report=report,
         page=build(runs),
-        css=_own("dashboard.css"),
-        js=_own("dashboard.js"),
-        plotly=_plotly(),
+        css=_styles(),
+        scripts=_scripts(),
     )
 
 
@@ -82,7 +83,6 @@ def fragment(runs: Sequence[Run], names: Sequence[str]) -> str:
     return _environment.get_template("fragment.html").render(
         page=chosen,
         assets=assets,
-        css="" if assets else _own("dashboard.css"),
-        js="" if assets else _own("dashboard.js"),
-        plotly="" if assets else _plotly(),
+        css="" if assets else _styles(),
+        scripts=() if assets else _scripts(),
     )

@@ -2,19 +2,11 @@
 // The data lie in a JSON script inside each element; Python (panels.py) says what is drawn.
 (() => {
   "use strict";
-  const script = document.currentScript;
   // Okabe and Ito's palette, less its yellow: told apart by the colour-blind, on light and dark.
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
-  const DASHES = { solid: "Solid", dash: "Dashed" };
   const X_TITLES = { step: "step", epoch: "epoch", dose: "dose, sum of η·λ" };
-  const escape = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+  const { dark, escape } = window.wd;
   const colour = (i) => COLOURS[i % COLOURS.length];
-
-  const dark = () => {
-    const theme = document.documentElement.dataset.theme;
-    if (theme === "dark" || theme === "light") return theme === "dark";
-    return matchMedia("(prefers-color-scheme: dark)").matches;
-  };
 
   // Exponential moving average, as training dashboards draw it; gaps stay gaps.
   const smooth = (values, weight) => {
@@ -93,9 +85,7 @@
       const series = panel.variants[menu ? menu.value : Object.keys(panel.variants)[0]]
         .filter((s) => state.shown.has(s.run));
       const traces = panel.kind === "bars" ? this.bars(series) : this.lines(panel, series, state);
-      Plotly.react(chart, traces, this.layout(panel, state, traces), {
-        displaylogo: false, responsive: true, displayModeBar: false,
-      });
+      Plotly.react(chart, traces, this.layout(panel, state, traces), window.wd.options);
       if (!figure.listening) {
         figure.listening = true;
         chart.on("plotly_hover", (event) => this.hover(figure, event.xvals?.[0]));
@@ -188,19 +178,13 @@
     }
 
     layout(panel, state, traces) {
-      const style = getComputedStyle(this.root);
-      const ink = style.getPropertyValue("--wd-ink").trim();
-      const grid = style.getPropertyValue("--wd-grid").trim();
-      const quiet = style.getPropertyValue("--wd-quiet").trim();
-      const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: grid, automargin: true };
+      const { axis, base, quiet } = window.wd.layout(this.root);
       const bars = panel.kind === "bars";
       const log = !bars && (state.log || panel.log) && panel.id !== "gap";
       const lines = bars ? [] : panel.lines;
       return {
-        height: 300, margin: { l: 56, r: 12, t: 8, b: 44 }, font: { color: ink, size: 13, family: "inherit" },
-        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: bars ? "closest" : "x",
+        ...base, height: 300, hovermode: bars ? "closest" : "x",
         barmode: "group", boxmode: "group", uirevision: `${state.x}|${log}`,
-        hoverlabel: { namelength: -1 },
         xaxis: { ...axis, title: { text: bars ? "" : X_TITLES[state.x] },
           showspikes: !bars, spikemode: "across", spikethickness: 1, spikecolor: quiet },
         yaxis: { ...axis, title: { text: escape(panel.unit) }, type: log ? "log" : "linear",
@@ -214,29 +198,14 @@
     }
   }
 
-  const dashboards = [];
-  const start = () => {
-    for (const root of document.querySelectorAll(".wd-dashboard:not([data-ready])")) {
-      root.dataset.ready = "true";
-      dashboards.push(new Dashboard(root));
-    }
-  };
-  const redraw = () => dashboards.forEach((d) => d.draw());
+  for (const root of document.querySelectorAll(".wd-dashboard:not([data-ready])")) {
+    root.dataset.ready = "true";
+    window.wd.plotly().then(() => {
+      const dashboard = new Dashboard(root);
+      window.wd.onTheme(() => dashboard.draw());
+    });
+  }
 
-  // On the book's pages the large script is fetched once, and only by pages that have panels.
-  const withPlotly = () => {
-    if (window.Plotly) { start(); return; }
-    if (!script?.dataset.plotly || document.querySelector("script[data-wd-plotly]")) return;
-    const tag = document.createElement("script");
-    tag.src = script.dataset.plotly;
-    tag.dataset.wdPlotly = "true";
-    tag.onload = () => start();
-    document.head.append(tag);
-  };
-  withPlotly();
-
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   const button = document.getElementById("wd-theme");
   if (button) {
     const name = () => { button.textContent = dark() ? "Light" : "Dark"; };
