@@ -36,7 +36,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate
     x = np.asarray(values, dtype=float)
     if x.size < 2 or not np.isfinite(x).all():
         raise ValueError(f"expected two or more finite values, got {list(values)}")
-    if np.ptp(x) == 0:
+    if np.ptp(x) <= 1e-12 * np.abs(x).max():  # differences of equal numbers, but for rounding
         return Estimate(float(x[0]), float(x[0]), float(x[0]), x.size)
     interval = stats.bootstrap(
         (x,),
