@@ -211,8 +211,8 @@
     const name = () => { button.textContent = dark() ? "Light" : "Dark"; };
     button.addEventListener("click", () => {
       document.documentElement.dataset.theme = dark() ? "light" : "dark";
-      name();
     });
+    window.wd.onTheme(name);
     name();
   }
 })();

@@ -151,6 +151,8 @@ def build(runs: Sequence[Run]) -> Page:
         text: str = "",
         lines: Callable[[], list[tuple[str, float]]] = list,
     ) -> None:
+        if not variants:
+            return
         text = text or _in_words(runs, next(iter(variants.values())))
         panels.append(
             Panel(
@@ -213,7 +215,7 @@ def build(runs: Sequence[Run]) -> Page:
         "The most a matrix can stretch a vector.",
         {
             k.removeprefix("spectral/"): _lines(runs, {k: ("", "solid")})
-            for k in runs[0].final
+            for k in dict.fromkeys(k for run in runs for k in run.final)
             if k.startswith("spectral/")
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,11 @@ def config_rows(runs: Sequence[Run]) -> Table:
         return Table(["key", runs[0].name], [[k, str(v)] for k, v in whole])
     differing = differences.table(runs)
     differing |= {
-        k: [str(v)[:12] for v in values]  # hashes: enough to tell them apart
+        # Of a hash 12 digits are enough to tell two apart.
+        k: [
+            None if v is None else re.sub(r"^([0-9a-f]{12})[0-9a-f]{28,}", r"\1", str(v))
+            for v in values
+        ]
         for k, values in differences.table(runs, "manifest").items()
         if k not in ("seed", "started", "ended", "resumed")
     }
@@ -54,7 +59,13 @@ def config_rows(runs: Sequence[Run]) -> Table:
 
 
 def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else "none"
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else "none"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+d}" if isinstance(value, int) else f"{value:+.4g}"
 
 
 def final_table(runs: Sequence[Run]) -> Table:
@@ -66,6 +77,6 @@ def final_table(runs: Sequence[Run]) -> Table:
         row = [words, *(_text(v) for v in values)]
         if len(runs) == 2:
             a, b = values
-            row.append("none" if a is None or b is None else f"{b - a:+.4g}")
+            row.append("none" if a is None or b is None else _signed(b - a))
         rows.append(row)
     return Table(header, rows)
