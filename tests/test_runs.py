@@ -288,6 +288,7 @@ def _prepare_and_die(path: Path, calls: int, force: bool) -> None:
     runs.prepare(path, NEW, manifest(NEW), force=force)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["nothing", "finished", "another"])
 def test_preparing_can_be_killed_at_any_change_and_repeated(
     tmp_path: Path, processes: ForkServerContext, start: str
