@@ -192,7 +192,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         sys.stdout.flush()
     except RunError as e:
-        print(f"error: {e}", file=sys.stderr)
+        here = f"{Path.cwd()}/"  # paths below the reader's folder are shorter without it
+        print(f"error: {e}".replace(here, ""), file=sys.stderr)
         return 1
     except BrokenPipeError:  # piped into `head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -521,3 +521,39 @@ def test_a_recipe_that_diverges_by_itself_is_reported(tiny: Config, tmp_path: Pa
     assert run.results["diverged_at"] is not None
     assert len(run.problems) == 1
     assert "not a finite number" in run.problems[0]
+
+
+def test_metrics_shorter_than_their_checkpoint_are_refused(tiny: Config, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    loop.train(tiny, path, quiet=True)
+    (path / runs.RESULTS).unlink()
+    (path / runs.METRICS).write_text("")
+    with pytest.raises(runs.RunError, match="shorter than its checkpoint says"):
+        loop.train(tiny, path, quiet=True)
+
+
+def test_leftovers_of_a_kill_while_saving_are_swept(tiny: Config, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    loop.train(tiny, path, quiet=True)
+    (path / runs.RESULTS).unlink()
+    (path / ".checkpoint.pt.abc").write_bytes(b"half")
+    loop.train(tiny, path, quiet=True)
+    assert not list(path.glob(".checkpoint.pt.*"))
+
+
+def test_a_loss_lost_by_the_very_last_update_counts_as_diverged(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advance = loop._Loop.advance
+
+    def spoiled(state: loop._Loop) -> loop._Facts:
+        facts = advance(state)
+        if state.step == tiny.training.steps:
+            with torch.no_grad():
+                state.model.embedding.weight.fill_(math.nan)
+        return facts
+
+    monkeypatch.setattr(loop._Loop, "advance", spoiled)
+    run = loop.train(tiny, tmp_path / "run", quiet=True)
+    assert run.results is not None
+    assert run.results["diverged_at"] == tiny.training.steps

@@ -221,7 +221,11 @@ def train(
         length = loop.restore()
         path = directory / runs.METRICS
         path.touch()
+        if path.stat().st_size < length:
+            raise runs.RunError(f"{path}: shorter than its checkpoint says; --force trains again")
         os.truncate(path, length)
+        for leftover in directory.glob(f".{runs.CHECKPOINT}.*"):  # of a kill while it was saved
+            leftover.unlink()
         if not quiet:
             for line in describe_groups(loop.optimizer.param_groups):
                 tqdm.write(f"{directory.name}: {line}")
@@ -262,6 +266,7 @@ def _run(loop: _Loop, out: IO[str], position: int, quiet: bool) -> tuple[Json, i
             if loop.evaluates(loop.step) or diverged:
                 record = _append(out, loop.evaluation(facts))
                 bar.set_postfix(train=record["train_loss"], val=record["val_loss"], refresh=False)
+                diverged |= record["train_loss"] is None  # as JSON has it: lost by the last update
             bar.update()
             if diverged:
                 tqdm.write(f"{loop.directory.name}: the loss is not finite at step {loop.step}")
