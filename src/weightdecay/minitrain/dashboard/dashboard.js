@@ -136,19 +136,25 @@
         hovertemplate: silent ? undefined : `%{y:.4~g}<extra>${label}</extra>` };
     }
 
-    // Several seeds: their range as a band, each seed thin, their mean on top.
+    together(setting, seeds) {
+      return `${this.page.settings[setting]} (${seeds} seeds)`;
+    }
+
+    // Several seeds: their range as a band, each seed thin, their mean (alone smoothed) on top.
     band(drawn, hue, setting) {
       const length = Math.min(...drawn.map((d) => d.y.length));
       const x = drawn[0].x.slice(0, length);
-      const columns = x.map((_, i) => drawn.map((d) => d.y[i]).filter((v) => v !== null));
-      const of = (f) => columns.map((c) => (c.length ? f(c) : null));
+      const of = (f, key = "raw") => x.map((_, i) => {
+        const column = drawn.map((d) => d[key][i]).filter((v) => v !== null);
+        return column.length ? f(column) : null;
+      });
       const edge = { type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip", showlegend: false };
       return [
         { ...edge, y: of((c) => Math.min(...c)) },
         { ...edge, y: of((c) => Math.max(...c)), fill: "tonexty", fillcolor: rgba(hue, 0.15) },
-        ...drawn.map((d) => this.line(d, d.y, hue, { opacity: 0.35, width: 0.8, silent: true })),
-        this.line({ ...drawn[0], x }, of((c) => c.reduce((a, b) => a + b) / c.length), hue,
-          { name: `mean of ${this.page.settings[setting]}` }),
+        ...drawn.map((d) => this.line(d, d.raw, hue, { opacity: 0.35, width: 0.8, silent: true })),
+        this.line({ ...drawn[0], x }, of((c) => c.reduce((a, b) => a + b) / c.length, "y"), hue,
+          { name: `mean of ${this.together(setting, drawn.length)}` }),
       ];
     }
 
@@ -163,7 +169,8 @@
           const values = group.map((s) => s.y[i]).filter((v) => v !== null);
           return values.length ? values.reduce((a, b) => a + b) / values.length : null;
         });
-        const name = escape(this.page.settings[setting]);
+        const name = escape(group.length > 1 ? this.together(setting, group.length)
+          : this.page.runs[group[0].run].name);
         traces.push({ type: "bar", x: slices, y: mean, name, marker: { color: colour(setting) },
           showlegend: false, offsetgroup: String(setting),
           hovertemplate: `%{x}: %{y:.1%}<extra>${name}</extra>` });

@@ -283,13 +283,11 @@ def build(runs: Sequence[Run]) -> Page:
         runs=[
             {"name": r.name, "setting": settings.index(setting(r)), "axes": _axes(r)} for r in runs
         ],
-        settings=[_setting_label(runs, s) for s in settings],
+        settings=[_setting_name(runs, s) for s in settings],
         panels=panels,
     )
 
 
-def _setting_label(runs: Sequence[Run], wanted: str) -> str:
-    """How a setting is called where its seeds are drawn together."""
-    members = [run for run in runs if setting(run) == wanted]
-    name = min((run.name for run in members), key=len)
-    return f"{name} ({len(members)} seeds)" if len(members) > 1 else name
+def _setting_name(runs: Sequence[Run], wanted: str) -> str:
+    """How a setting is called where its seeds are drawn together: its shortest run name."""
+    return min((run.name for run in runs if setting(run) == wanted), key=len)
