@@ -139,6 +139,17 @@ def axis(page: Page, panel: str, name: str) -> Any:
     )
 
 
+def hovered(page: Page, panel: str) -> None:
+    """Move the mouse into the middle of a chart."""
+    page.locator(f"[data-panel='{panel}']").scroll_into_view_if_needed()
+    box = chart(page, panel).locator(".nsewdrag").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 40, y)
+    page.mouse.move(x, y, steps=4)
+    expect(chart(page, panel).locator(".hoverlayer .hovertext").first).to_be_attached()
+
+
 def choose(page: Page, name: str, value: str) -> None:
     page.get_by_role("combobox", name=name, exact=True).select_option(value)
 
@@ -288,14 +299,9 @@ def test_hovering_one_chart_hovers_the_others_at_the_same_place(
     open_page: Open, compared: Path
 ) -> None:
     page = open_page(compared)
-    page.locator("[data-panel='loss']").scroll_into_view_if_needed()
-    box = chart(page, "loss").locator(".nsewdrag").bounding_box()
-    assert box is not None
     label = ".hoverlayer .hovertext"
     assert page.locator(label).count() == 0
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - 40, y)
-    page.mouse.move(x, y, steps=4)
+    hovered(page, "loss")
     for panel in LINES:
         expect(chart(page, panel).locator(label).first).to_be_attached()
         assert chart(page, panel).locator(".hoverlayer .spikeline").count() > 0
@@ -371,8 +377,11 @@ def test_the_bars_of_several_seeds_show_every_seed(open_page: Open, seeds: Path)
 
 # Theme, keyboard, names, small screens
 
-INK = """() => [...document.querySelectorAll('.xtitle, .wd-page, .wd-panel, .wd-title')]
-  .map(e => { const s = getComputedStyle(e); return [s.color, s.backgroundColor, s.fill]; })"""
+INK = """() => [['.wd-page', 'color'], ['.wd-page', 'backgroundColor'], ['.wd-title', 'color'],
+    ['.wd-panel', 'backgroundColor'], ['.ytitle', 'fill'], ['.ygrid', 'stroke'],
+    ['.annotation-text', 'fill']]
+  .flatMap(([which, key]) =>
+    [...document.querySelectorAll(which)].map(e => getComputedStyle(e)[key]))"""
 CONTRAST = """() => {
   const style = getComputedStyle(document.querySelector('.wd-dashboard'));
   const light = name => {
@@ -519,16 +528,27 @@ def test_markup_in_a_run_directory_is_shown_and_never_run(
     assert [label.strip() for label in labels] == [a.name, b.name]
     choose(page, "What to draw: Spectral norm by matrix", attack)
     choose(page, "x axis", "dose")
-    page.locator("[data-panel='loss']").scroll_into_view_if_needed()
-    box = chart(page, "loss").locator(".nsewdrag").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 5, box["y"] + 50)
-    page.mouse.move(box["x"] + box["width"] - 10, box["y"] + 50, steps=5)
-    label = chart(page, "loss").locator(".hoverlayer .hovertext").first
-    expect(label).to_be_attached()
+    choose(page, "x axis", "step")
+    hovered(page, "loss")
     assert page.locator("img, .wd-chart a").count() == 0
     baseline = chart(page, "loss").locator(".annotation-text").all_text_contents()
     assert f"{attack}, validation" in baseline
+
+
+def test_charts_show_the_tags_that_plotly_knows_as_text(open_page: Open, tmp_path: Path) -> None:
+    """Plotly formats <b> and <br> in its labels: in a name they are letters."""
+    names = ("a<br>b", "<b>c")
+    first, second = (run(tmp_path / name, i / 10) for i, name in enumerate(names))
+    for each in (first, second):
+        each.manifest["baselines"] = {"<b>base</b>": {"train": 1.0, "val": 1.0}}
+    page = open_page(dashboard.write([first, second], tmp_path / "page.html"))
+    texts = chart(page, "loss").locator(".annotation-text").all_text_contents()
+    assert "<b>base</b>, validation" in texts
+    hovered(page, "gap")
+    shown = chart(page, "gap").locator(".hoverlayer .hovertext").all_text_contents()
+    assert len(shown) == 2
+    for name in names:
+        assert any(text.startswith(name) for text in shown)
 
 
 def test_runs_that_diverged_or_stopped_are_drawn(open_page: Open, tmp_path: Path) -> None:
