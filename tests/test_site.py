@@ -254,3 +254,43 @@ def test_the_search_finds_a_page(site: str, browser: Browser) -> None:
     found = tab.locator("#search-results li a").count()
     context.close()
     assert found > 0
+
+
+def explorers() -> list[str]:
+    """Pages with an interactive figure."""
+    found = [
+        path.relative_to(HTML).as_posix()
+        for path in sorted(HTML.rglob("*.html"))
+        if 'class="wd-explorer' in path.read_text("utf-8")
+    ]
+    assert found
+    return found
+
+
+def test_moving_a_slider_by_keyboard_changes_curve_and_words(site: str, browser: Browser) -> None:
+    drawn = "figure => JSON.stringify(figure.querySelector('.wd-chart').data.map(t => [t.x, t.y]))"
+    for page in explorers():
+        with browser.new_page() as tab:
+            tab.goto(site + page)
+            for figure in tab.locator(".wd-explorer").all():
+                figure.locator(".main-svg").first.wait_for()
+                for slider in figure.get_by_role("slider").all():
+                    readout = slider.locator("xpath=following-sibling::output")
+                    before = figure.evaluate(drawn), readout.inner_text()
+                    slider.focus()
+                    end = slider.evaluate("s => Number(s.value) === Number(s.max)")
+                    slider.press("ArrowLeft" if end else "ArrowRight")
+                    after = figure.evaluate(drawn), readout.inner_text()
+                    assert all(a != b for a, b in zip(after, before, strict=True)), page
+                    assert figure.get_by_role("img").get_attribute("aria-label") == (
+                        figure.locator(".wd-words").inner_text()
+                    )
+
+
+def test_without_scripts_the_words_and_a_static_figure_remain(site: str, browser: Browser) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        tab = context.new_page()
+        for page in explorers():
+            tab.goto(site + page)
+            assert tab.locator(".wd-words").first.inner_text().strip(), page
+            assert tab.locator("article figure img, article .cell_output img").count() >= 1, page

@@ -284,6 +284,7 @@ def markdown(claims: Sequence[Claim]) -> str:
             mark = "" if q.claimed is None else " ✓" if q.agrees else " ✗"
             lines.append(f"| {q.name} | {claimed} | {_digits(q.estimate)}{mark} |")
         for d in claim.directions:
-            lines.append(f"| {d.words} | yes | {d.evidence} {'✓' if d.held else '✗'} |")
+            mark = ("✓" if d.held else "✗") if claim.testable else "–"
+            lines.append(f"| {d.words} | yes | {d.evidence} {mark} |")
         lines.append("")
     return "\n".join(lines)
