@@ -282,7 +282,7 @@ def test_moving_a_slider_by_keyboard_changes_curve_and_words(site: str, browser:
                     slider.press("ArrowLeft" if end else "ArrowRight")
                     after = figure.evaluate(drawn), readout.inner_text()
                     assert all(a != b for a, b in zip(after, before, strict=True)), page
-                    assert figure.get_by_role("img").get_attribute("aria-label") == (
+                    assert figure.locator(".wd-chart").get_attribute("aria-label") == (
                         figure.locator(".wd-words").inner_text()
                     )
 

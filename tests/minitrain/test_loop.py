@@ -557,3 +557,16 @@ def test_a_loss_lost_by_the_very_last_update_counts_as_diverged(
     run = loop.train(tiny, tmp_path / "run", quiet=True)
     assert run.results is not None
     assert run.results["diverged_at"] == tiny.training.steps
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_a_broken_checkpoint_is_named_in_one_line(
+    tiny: Config, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "run"
+    loop.train(tiny, path, quiet=True)
+    (path / runs.RESULTS).unlink()
+    (path / runs.CHECKPOINT).write_bytes(content)
+    with pytest.raises(runs.RunError, match="not a readable checkpoint; --force trains again"):
+        loop.train(tiny, path, quiet=True)
+    assert loop.train(tiny, path, quiet=True, force=True).results is not None

@@ -14,6 +14,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import IO
 
 import torch
@@ -102,10 +103,13 @@ class _Loop:
         path = self.directory / runs.CHECKPOINT
         if not path.exists():
             return 0
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        try:
+            state = torch.load(path, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
+        except (OSError, RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as e:
+            raise runs.RunError(f"{path}: not a readable checkpoint; --force trains again") from e
         return int(state["metrics_bytes"])
 
     def advance(self) -> _Facts:
