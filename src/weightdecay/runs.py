@@ -28,7 +28,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -140,6 +139,8 @@ def now() -> str:
 
 def environment() -> Json:
     """What a manifest says of code and machine; no user name and no path."""
+    import torch  # here, so that a command that only starts workers does not wait for it
+
     return {
         "versions": {
             "weightdecay": version("weightdecay"),
