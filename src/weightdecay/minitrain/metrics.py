@@ -122,7 +122,7 @@ def evaluate(model: Transformer) -> tuple[dict[str, float], list[bool]]:
     sentences, inputs, targets = _table()
     model.eval()
     # In parts: 300 sentences at once need so much memory that getting it takes half the time.
-    logits = torch.cat([model(part) for part in inputs.split(PART)])
+    logits = torch.cat([model(part) for part in torch.split(inputs, PART)])
     loss = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=-1, reduction="none")
     valid = targets >= 0
     in_form = valid & (torch.arange(targets.shape[1]) >= corpus.FEATURE_COUNT - 1)
