@@ -7,8 +7,10 @@ else the machine does falls on both. A record of each goes to ``_build/bench.jso
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -116,24 +118,38 @@ def bench_step() -> None:
            "Plain: padded to the longest sentence only.")  # fmt: skip
 
 
-def bench_pair(rounds: int) -> None:
-    """Both runs from nothing, processes and evaluations included, against one plain loop.
+# As `phase-18-compare` trains its pair: a fresh interpreter that starts the two workers.
+PAIR = """
+import sys
+from pathlib import Path
+from weightdecay.minitrain import recipe
+parent = Path(sys.argv[1])
+jobs = [(recipe.read_config(w), recipe.run_directory(w, parent=parent)) for w in (0.1, 0.0)]
+recipe.train_missing(jobs, quiet=True)
+"""
 
-    The plain loop has all cores, evaluates nothing and writes nothing.
+
+def bench_pair(rounds: int) -> None:
+    """Both runs from nothing, interpreters and evaluations included, against one plain loop.
+
+    The plain loop has all cores, evaluates nothing, writes nothing and has started already.
     """
     steps = recipe.read_config(0.1).training.steps
     ratios: dict[str, list[float]] = {"context": [], "longest": []}
     for _ in range(rounds):
-        parent = Path(tempfile.mkdtemp())
-        jobs = [(recipe.read_config(w), recipe.run_directory(w, parent=parent)) for w in (0.1, 0.0)]
-        ours = seconds(lambda jobs=jobs: recipe.train_missing(jobs, quiet=True))  # type: ignore[misc]
-        shutil.rmtree(parent)
-        torch.set_num_threads(len(jobs))
+        with tempfile.TemporaryDirectory() as parent:
+            command = [sys.executable, "-c", PAIR, parent]
+            ours = seconds(lambda command=command: subprocess.run(command, check=True))  # type: ignore[misc]
+        torch.set_num_threads(os.cpu_count() or 1)
         for name, width in (("context", corpus.CONTEXT), ("longest", None)):
             ratios[name].append(ours / seconds(plain_loop(width), steps))
     record("phase18-pair", ratios["context"], 1.0, "Plain: padded to the context of 32.")
-    record("phase18-pair-longest", ratios["longest"], 1.0,
-           "Plain: padded to the longest sentence only.")  # fmt: skip
+    record(
+        "phase18-pair-longest",
+        ratios["longest"],
+        1.0,
+        "Plain: padded to the longest sentence only.",
+    )
 
 
 def bench_dashboard(directories: Sequence[Path]) -> None:
