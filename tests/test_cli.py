@@ -511,9 +511,13 @@ def test_a_manifest_without_the_baselines_only_leaves_their_lines_out(
 ) -> None:
     for path in pair:
         manifest = runs.read_json(path / runs.MANIFEST)
+        assert "trigram" in manifest["baselines"]
         del manifest["baselines"], manifest["entropy_floor"]
         runs.write_json(path / runs.MANIFEST, manifest)
-    compared(cli, *pair)
+    _, page = compared(cli, *pair)
+    assert "Train and validation loss" in page
+    assert '"entropy floor"' not in page
+    assert "trigram, validation" not in page
 
 
 @pytest.mark.parametrize("text", ["{}", "optimizer: 3\n", "seed: x\noptimizer: {}\n"])

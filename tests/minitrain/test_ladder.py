@@ -14,7 +14,8 @@ from scipy.stats import binomtest
 
 from tests.minitrain.factory import construct, run, trained_pair
 from weightdecay.minitrain import ladder
-from weightdecay.minitrain.ladder import NO_EVIDENCE, NOT_SUPPORTED, SUPPORTED, Report, Rung
+from weightdecay.minitrain.ladder import Report
+from weightdecay.minitrain.rungs import NO_EVIDENCE, NOT_SUPPORTED, SUPPORTED, Rung, mcnemar
 from weightdecay.runs import METRICS, RESULTS, Run, load
 
 CLIMBS: Mapping[str, float] = {"growth/embedding": 2.5, "train_loss": 0.02, "val_loss": 1.2}
@@ -353,15 +354,15 @@ def test_mcnemar_gives_the_values_worked_out_by_hand(only_a: int, only_b: int, p
     cells = [(str(i), "past", "he") for i in range(30)]
     shared = set(cells[20:])
     a, b = shared | set(cells[:only_a]), shared | set(cells[only_a : only_a + only_b])
-    assert ladder.mcnemar(a, b) == pytest.approx(p, abs=1e-12)
-    assert ladder.mcnemar(b, a) == pytest.approx(p, abs=1e-12)
+    assert mcnemar(a, b) == pytest.approx(p, abs=1e-12)
+    assert mcnemar(b, a) == pytest.approx(p, abs=1e-12)
 
 
 @pytest.mark.parametrize("only_a", range(0, 20, 3))
 @pytest.mark.parametrize("only_b", range(1, 20, 4))
 def test_mcnemar_agrees_with_the_binomial_sum_and_scipy(only_a: int, only_b: int) -> None:
     cells = [(str(i), "past", "he") for i in range(60)]
-    p = ladder.mcnemar(set(cells[:only_a]), set(cells[only_a : only_a + only_b]))
+    p = mcnemar(set(cells[:only_a]), set(cells[only_a : only_a + only_b]))
     assert p == pytest.approx(exact_p(only_a, only_b), rel=1e-9)
     assert p == pytest.approx(binomtest(only_b, only_a + only_b).pvalue, rel=1e-9)
 
