@@ -265,7 +265,7 @@ def test_train_writes_a_whole_run_and_does_not_overwrite_it(
     refused(cli(*train), out, "finished run", "--force")
     refused(cli(*train, "--seed", "8"), out, "another config", "--force")
     assert {p: p.read_bytes() for p in out.iterdir()} == contents
-    # The clock in the manifest is too coarse to tell: a spoiled file shows that it was trained anew.
+    # The clock in the manifest is too coarse to tell; a spoiled file shows the new training.
     (out / runs.RESULTS).write_text("{}")
     assert cli(*train, "--force").code == 0
     assert runs.load(out).evals[-1]["val_loss"] == run.final["val_loss"]
