@@ -48,6 +48,12 @@ phase-18-diagnose *runs: _install
 phase-18-reference *rest: _install
     @python -m weightdecay reference "$@"
 
+# Train what is missing of a sweep, e.g. `just sweep experiments/dose-response`, and write its table
+[group('experiments')]
+[positional-arguments]
+sweep *rest: _install
+    @python -m weightdecay sweep "$@"
+
 # Print the corpus: every form, and which side of the split it is on
 [group('break lab (phase 18)')]
 corpus: _install

@@ -18,6 +18,7 @@ from weightdecay.runs import DASHBOARD, Run, RunError, load
 
 if TYPE_CHECKING:
     from weightdecay.minitrain.ladder import Report
+    from weightdecay.sweep import Task
 
 console = Console(highlight=False, soft_wrap=True)
 STYLES = {"supported": "green", "not supported": "yellow", "no evidence yet": "dim"}
@@ -129,6 +130,33 @@ def reference(workers: int | None = None) -> None:
     print(f"Written: {_shown(reference.make(workers))}")
 
 
+def sweep(folder: Positional[Path], workers: int | None = None, engine: str = "loky") -> None:
+    """Train what is missing of a sweep and write its table.
+
+    Args:
+        folder: An experiment with a sweep.yaml, such as experiments/dose-response.
+        workers: Runs at a time; without it one per core.
+        engine: The joblib backend that runs them.
+    """
+    from weightdecay import sweep
+
+    task = _task(sweep.read_plan(folder).task, folder)
+    todo = sweep.jobs(folder, task)
+    trained = sweep.train(todo, task, folder.resolve().name, workers=workers, engine=engine)
+    path = sweep.write(folder, todo, task, trained)
+    seconds = f", {trained[0]} of them trained now in {trained[1]:.0f} s" if trained[0] else ""
+    print(f"{_shown(path)}: {len(todo)} runs{seconds}")
+
+
+def _task(name: str, folder: Path) -> Task:
+    from weightdecay.minitrain.task import TASK
+
+    tasks = {"break": TASK}
+    if name not in tasks:
+        raise RunError(f"{folder / 'sweep.yaml'}: task = {name}; accepted: {', '.join(tasks)}")
+    return tasks[name]
+
+
 def _shown(path: Path) -> str:
     """The path relative to here where possible."""
     path = path.absolute()
@@ -181,6 +209,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "diagnose": diagnose,
     "reference": reference,
+    "sweep": sweep,
 }
 
 
