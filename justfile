@@ -54,6 +54,18 @@ phase-18-reference *rest: _install
 sweep *rest: _install
     @python -m weightdecay sweep "$@"
 
+# Train the quick part of a sweep again and say whether it agrees with the committed results
+[group('experiments')]
+[positional-arguments]
+reproduce *rest: _install
+    @python -m weightdecay reproduce "$@"
+
+# Check that every value and verdict in claims.yml follows from the results; --write updates them
+[group('experiments')]
+[positional-arguments]
+claims *rest: _install
+    @python -m weightdecay claims "$@"
+
 # Print the corpus: every form, and which side of the split it is on
 [group('break lab (phase 18)')]
 corpus: _install

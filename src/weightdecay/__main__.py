@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import tyro
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 from tyro.conf import Positional
 
 from weightdecay.minitrain import recipe
@@ -148,6 +150,48 @@ def sweep(folder: Positional[Path], workers: int | None = None, engine: str = "l
     print(f"{_shown(path)}: {len(todo)} runs{seconds}")
 
 
+def reproduce(folder: Positional[Path], quick: bool = False, workers: int | None = None) -> None:
+    """Train a sweep again, from nothing, and say whether the results agree with the committed ones.
+
+    Args:
+        folder: An experiment with a committed results.csv, such as experiments/dose-response.
+        quick: Only the small part that sweep.yaml names.
+        workers: Runs at a time; without it one per core.
+    """
+    from weightdecay import results, sweep
+
+    task = _task(sweep.read_plan(folder).task, folder)
+    checks = results.reproduce(folder, task, quick=quick, workers=workers)
+    table = Table("run", "column", "again", "committed", "99 % of new seeds", "")
+    for c in checks:
+        interval = f"[{c.interval.low:.4g}, {c.interval.high:.4g}]"
+        committed = "–" if c.committed is None else f"{c.committed:.6g}"
+        verdict = "agrees" if c.agrees else "[red]differs[/red]"
+        table.add_row(c.job, c.column, f"{c.again:.6g}", committed, interval, verdict)
+    console.print(table)
+    outside = sum(not c.agrees for c in checks)
+    if outside:
+        raise RunError(f"{_shown(folder)}: {outside} of {len(checks)} numbers do not agree")
+    print(f"{_shown(folder)}: all {len(checks)} numbers agree")
+
+
+def claims(write: bool = False) -> None:
+    """Check that every value and verdict in claims.yml and in the book follows from the results.
+
+    Args:
+        write: Put what the results give into claims.yml first.
+    """
+    from weightdecay import claims
+
+    if write:
+        claims.write()
+    problems = [*claims.differences(), *claims.sentences()]
+    if problems:
+        raise RunError("\n  ".join(["claims.yml and the results disagree:", *problems]))
+    counts = Counter(record.verdict for record in claims.read())
+    print("; ".join(f"{n} {verdict}" for verdict, n in counts.items()))
+
+
 def _task(name: str, folder: Path) -> Task:
     from weightdecay.minitrain.task import TASK
 
@@ -210,6 +254,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diagnose": diagnose,
     "reference": reference,
     "sweep": sweep,
+    "reproduce": reproduce,
+    "claims": claims,
 }
 
 

@@ -135,7 +135,7 @@ def jobs(folder: Path, task: Task, *, quick: bool = False, parent: Path = RUNS) 
 
 
 def _leaves(key: str, values: Sequence[Any]) -> Iterator[str]:
-    """The dotted keys that a grid entry replaces: values may be mappings of keys that go together."""
+    """The dotted keys that a grid entry replaces; mappings hold keys that go together."""
     for value in values:
         if isinstance(value, Mapping):
             yield from (f"{key}.{part}" for part in value)
@@ -198,8 +198,9 @@ def train(
 ) -> tuple[int, float]:
     """Train the jobs that are not finished, one thread each; how many, and in how many seconds.
 
-    One command at a time may train the sweep called `name`; one that was killed loses the runs in
-    flight since their last checkpoint. `engine` is a backend of joblib: ``loky`` for processes here, or what a cluster registers.
+    One command at a time may train the sweep called `name`. A killed one loses what its runs did
+    since their last checkpoints. `engine` is a backend of joblib: ``loky`` for processes here, or
+    one that a cluster registers.
 
     Raises:
         RunError: naming every run that failed, after the others have ended.

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from weightdecay import claims as ledger
 from weightdecay import runs
+from weightdecay.claims import Claim, Quantity, Verdict
 from weightdecay.minitrain import break_claims, reference
-from weightdecay.minitrain.break_claims import Claim, Quantity, Verdict
 from weightdecay.stats import Estimate, mean_interval
 
 SEEDS = range(9)
@@ -100,7 +101,9 @@ def test_a_difference_counts_as_slow_from_some_hundred_steps(
         val_loss=lambda w, s, t: 1 + (noise(s) + (t >= onset) if w == 0 else 0.0),
     )
     assert claim.verdict == verdict
-    assert claim.directions[0].evidence == f"from step {onset} on"
+    estimate = claim.directions[0].estimate
+    assert estimate is not None
+    assert estimate.mean == onset
 
 
 def test_parting_is_the_last_crossing_and_the_end_if_there_is_none() -> None:
@@ -118,14 +121,14 @@ def test_a_value_agrees_within_a_tenth_or_within_the_interval(claimed: float, ag
 
 
 def test_every_claim_of_the_page_is_measured_on_the_committed_runs() -> None:
-    claims = break_claims.measure()
+    claims = list(ledger.measured("B").values())
     assert [c.id for c in claims] == [f"B{i}" for i in range(1, 10)]
     for claim in claims:
         assert claim.quantities or claim.directions
         # A claimed value that no measure takes up would be passed over in silence.
         taken = {q.name for q in claim.quantities if q.claimed is not None}
         assert taken == set(claim.claimed) or claim.id == "B8"
-    text = break_claims.markdown(claims)
+    text = ledger.markdown(claims)
     assert all(f"**{c.id}: {c.verdict}.**" in text for c in claims)
 
 
@@ -141,7 +144,7 @@ def test_the_table_holds_the_numbers_of_the_committed_run_directories() -> None:
 
 
 def test_the_measured_mean_is_the_mean_of_the_last_evaluations() -> None:
-    b1 = break_claims.measure()[0]
+    b1 = ledger.measured("B")["B1"]
     last = [rows[-1]["val_loss"] for (w, _), rows in reference.read().items() if w == 0.1]
     assert b1.quantities[1].estimate == mean_interval(last)
     assert b1.quantities[1].estimate.mean == pytest.approx(np.mean(last))

@@ -1,105 +1,27 @@
-"""Claims B1 to B9 of the break page, measured on the reference runs.
+"""Claims B1 to B9 of the break page, measured on the reference runs for `weightdecay.claims`.
 
-A claimed value counts as *reproduced* if the measured mean is within 10 % of it or if the 95 %
-interval over seeds covers it. A claim is *direction only* if its sizes fail and yet every paired
-difference that it asserts has the asserted sign, with an interval that excludes zero. Otherwise it
-is *not reproduced*. These rules were written before the reference table was read.
-*Not testable at this scale* was added after reading it, for B8, which would be not reproduced
-otherwise: a difference that never shows cannot show late.
+The rules of the verdicts stand there; they were written before the reference table was read. *Not
+testable at this scale* was added after reading it, for B8, which would be not reproduced otherwise:
+a difference that never shows cannot show late.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TypeAlias
 
 import numpy as np
-from ruamel.yaml import YAML
 
+from weightdecay.claims import Claim, Direction
 from weightdecay.minitrain import reference
-from weightdecay.minitrain.recipe import ROOT
 from weightdecay.stats import Estimate, mean_interval
 
 Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
-TOLERANCE = 0.10
 LATE = 1000  # calibration is averaged from this step on, when the losses have settled
 SLOW = 300  # "several hundred steps"
 
 NONE, CONTROL, OVER = 0.0, 0.1, 0.5
-
-
-class Verdict(StrEnum):
-    """What became of a claim."""
-
-    REPRODUCED = "reproduced"
-    DIRECTION = "direction only"
-    NOT_REPRODUCED = "not reproduced"
-    NOT_TESTABLE = "not testable at this scale"
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One number of a claim: what it is, the value claimed (if any) and the measured one."""
-
-    name: str
-    claimed: float | None
-    estimate: Estimate
-
-    @property
-    def agrees(self) -> bool:
-        """Within 10 % of the claimed value, or covered by the interval."""
-        if self.claimed is None:
-            return True
-        e = self.estimate
-        close = abs(e.mean - self.claimed) <= TOLERANCE * abs(self.claimed)
-        return close or e.low <= self.claimed <= e.high
-
-
-@dataclass(frozen=True)
-class Direction:
-    """Something that a claim asserts without a number: what, whether it held, and the evidence."""
-
-    words: str
-    held: bool
-    evidence: str
-
-
-@dataclass
-class Claim:
-    """A claim with what was measured for it."""
-
-    id: str
-    statement: str
-    claimed: dict[str, float]
-    quantities: list[Quantity] = field(default_factory=list)
-    directions: list[Direction] = field(default_factory=list)
-    testable: bool = True  # False if the effect that the claim speaks of is not there to look at
-
-    @property
-    def verdict(self) -> Verdict:
-        if not self.testable:
-            return Verdict.NOT_TESTABLE
-        directions = bool(self.directions) and all(d.held for d in self.directions)
-        sizes = all(q.agrees for q in self.quantities)
-        if sizes and (directions or not self.directions):
-            return Verdict.REPRODUCED
-        numbers = any(q.claimed is not None for q in self.quantities)
-        return Verdict.DIRECTION if directions and numbers else Verdict.NOT_REPRODUCED
-
-    def add(self, name: str, values: Sequence[float]) -> Estimate:
-        """Measure one quantity over seeds."""
-        estimate = mean_interval(values)
-        self.quantities.append(Quantity(name, self.claimed.get(name), estimate))
-        return estimate
-
-    def direction(self, words: str, differences: Sequence[float], sign: int) -> None:
-        """Does a paired difference have this sign, with an interval that excludes zero?"""
-        e = mean_interval(differences)
-        held = e.low > 0 if sign > 0 else e.high < 0
-        self.directions.append(Direction(words, held, _digits(e, "+")))
 
 
 class Runs:
@@ -203,7 +125,7 @@ def b7(claim: Claim, runs: Runs) -> None:
     growth = claim.add("embedding growth with decay 0.5", runs.final(OVER, "growth/embedding"))
     claim.direction("train loss higher with 0.5 than 0.1", runs.change("train_loss", OVER), +1)
     claim.direction("validation loss higher", runs.change("val_loss", OVER), +1)
-    below = Direction("embedding norm below its initial value", growth.high < 1, _digits(growth))
+    below = Direction("embedding norm below its initial value", growth.high < 1, growth)
     claim.directions.append(below)
 
 
@@ -223,9 +145,10 @@ def b8(claim: Claim, runs: Runs) -> None:
     difference = runs.curves(NONE, "val_loss") - runs.curves(CONTROL, "val_loss")
     start = visible_from(difference)
     claim.testable = start is not None  # a difference that never shows cannot show late
-    when = "at no step to the end" if start is None else f"from step {runs.steps[start]:.0f} on"
     late = start is not None and bool(runs.steps[start] >= SLOW)
-    claim.directions.append(Direction("validation losses differ, but late", late, when))
+    step = None if start is None else float(runs.steps[start])
+    onset = None if step is None else Estimate(step, step, step, len(runs.seeds))
+    claim.directions.append(Direction("validation losses differ, but late", late, onset))
 
 
 def b9(claim: Claim, runs: Runs) -> None:
@@ -242,7 +165,7 @@ def b9(claim: Claim, runs: Runs) -> None:
     )
     growth = mean_interval(runs.final(CONTROL, "growth/embedding"))
     claim.directions.append(
-        Direction("the embedding norm holds with decay", growth.high <= 1.2, _digits(growth))
+        Direction("the embedding norm holds with decay", growth.high <= 1.2, growth)
     )
 
 
@@ -251,42 +174,10 @@ MEASURES: dict[str, Callable[[Claim, Runs], None]] = {
 }  # fmt: skip
 
 
-def measure() -> list[Claim]:
-    """Every B claim of ``claims.yml``, measured.
+def measure(claim: Claim) -> None:
+    """Measure one B claim on the committed table.
 
     Raises:
-        RunError: if the reference table is missing.
+        RunError: if the table is missing.
     """
-    runs = Runs()
-    records = YAML(typ="safe", pure=True).load((ROOT / "claims.yml").read_text("utf-8"))
-    claims = []
-    for record in records:
-        claim = Claim(record["id"], record["statement"], record["claimed"])
-        MEASURES[claim.id](claim, runs)
-        claims.append(claim)
-    return claims
-
-
-def _digits(e: Estimate, sign: str = "") -> str:
-    """Mean and interval with three significant digits, whole numbers whole."""
-    numbers = [
-        f"{v:{sign}.0f}" if abs(v) >= 100 else f"{v:{sign}.3g}" for v in (e.mean, e.low, e.high)
-    ]
-    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
-
-
-def markdown(claims: Sequence[Claim]) -> str:
-    """Each claim with its verdict, and under it what was claimed and what was measured."""
-    lines = []
-    for claim in claims:
-        lines += [f"**{claim.id}: {claim.verdict}.** {claim.statement}", ""]
-        lines += ["| | claimed | measured [95 % interval] |", "|---|---|---|"]
-        for q in claim.quantities:
-            claimed = "" if q.claimed is None else f"{q.claimed:g}"
-            mark = "" if q.claimed is None else " ✓" if q.agrees else " ✗"
-            lines.append(f"| {q.name} | {claimed} | {_digits(q.estimate)}{mark} |")
-        for d in claim.directions:
-            mark = ("✓" if d.held else "✗") if claim.testable else "–"
-            lines.append(f"| {d.words} | yes | {d.evidence} {mark} |")
-        lines.append("")
-    return "\n".join(lines)
+    MEASURES[claim.id](claim, Runs())
