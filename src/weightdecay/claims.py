@@ -1,7 +1,7 @@
 """The ledger of claims: ``just claims`` checks it, ``just claims --write`` brings it up to date.
 
-``claims.yml`` holds one record a claim. Its first keys are written by people: what a source says, in
-our words. The last ones, `measured`, `interval`, `held`, `n` and `verdict`, are computed from
+``claims.yml`` holds one record a claim. Its first keys are written by people: what a source says,
+in our words. The last ones, `measured`, `interval`, `held`, `n` and `verdict`, are computed from
 results files by the module named in `measure` and never typed. A claim without such a module is
 "not measured yet".
 
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
