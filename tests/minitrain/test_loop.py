@@ -515,7 +515,7 @@ def test_a_run_whose_loss_is_lost_ends_there_and_can_be_read(
 
 def test_a_recipe_that_diverges_by_itself_is_reported(tiny: Config, tmp_path: Path) -> None:
     """No patch: weights so large that the scores overflow."""
-    config = changed(tiny, model__init_std=1e18, optimizer__learning_rate=1.0)
+    config = changed(tiny, failure="init", model__init_std=1e16, optimizer__learning_rate=1.0)
     run = loop.train(config, tmp_path / "run", quiet=True)
     assert run.results is not None
     assert run.results["diverged_at"] is not None

@@ -35,18 +35,25 @@ class Batch:
     mask: Tensor
 
 
-def pair_masks(width: int) -> Tensor:
-    """(width + 1, width, width): for each length of the first sentence, the mask of its row."""
+def pair_masks(width: int, *, causal: bool = True) -> Tensor:
+    """(width + 1, width, width): for each length of the first sentence, the mask of its row.
+
+    Without `causal` it keeps the sentences apart and hides nothing of what comes later.
+    """
     i = torch.arange(width)
     first = i < torch.arange(width + 1)[:, None]  # (width + 1, width)
-    allowed = (first[:, :, None] == first[:, None, :]) & (i[:, None] >= i)
+    allowed = first[:, :, None] == first[:, None, :]
+    if causal:
+        allowed &= i[:, None] >= i
     return torch.zeros(width + 1, width, width).masked_fill(~allowed, BLOCKED)
 
 
 class PairedBatches:
     """The batches of a run, packed two sentences a row, all at once: a step only slices."""
 
-    def __init__(self, sentences: Sequence[Sentence], order: Tensor) -> None:
+    def __init__(
+        self, sentences: Sequence[Sentence], order: Tensor, *, causal: bool = True
+    ) -> None:
         inputs, targets = padded(sentences)
         lengths = (targets >= 0).sum(1)
         # Sorted by length and folded in the middle: the longest sentence meets the shortest. An
@@ -61,7 +68,7 @@ class PairedBatches:
         first, second = by_length[:, :half], by_length[:, half:].flip(1)  # (S, R)
         self.first_length = lengths[first]
         self.width = (self.first_length + lengths[second]).amax(1).tolist()  # of each step's rows
-        self.masks = pair_masks(max(self.width))
+        self.masks = pair_masks(max(self.width), causal=causal)
         position = torch.arange(max(self.width))
         start = self.first_length[:, :, None]
         is_second = position >= start  # (S, R, W)

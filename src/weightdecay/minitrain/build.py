@@ -7,16 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from weightdecay.decay import cosine_learning_rate, parameter_groups
-from weightdecay.minitrain import corpus
+from weightdecay.minitrain import corpus, failures
 from weightdecay.minitrain.batches import PairedBatches
 from weightdecay.minitrain.config import Config
 from weightdecay.transformer import Transformer, TransformerConfig
 
 
 def build_model(config: Config) -> Transformer:
-    """The untrained model of a config: its weights depend on seed and sizes alone."""
+    """The untrained model of a config: its weights depend on seed, sizes and ``failure: init``."""
     sizes = TransformerConfig(
-        vocab_size=corpus.VOCAB_SIZE, context=corpus.CONTEXT, **config.model.model_dump()
+        vocab_size=corpus.VOCAB_SIZE,
+        context=corpus.CONTEXT,
+        **config.model.model_dump(exclude={"init_std"}),
+        init_std=failures.init_std(config),
     )
     return Transformer(sizes, torch.Generator().manual_seed(config.seed))
 
@@ -41,7 +44,7 @@ def learning_rates(config: Config) -> list[float]:
             step,
             peak=o.learning_rate,
             final=o.final_learning_rate,
-            warmup=o.warmup_steps,
+            warmup=failures.warmup_steps(config),
             steps=steps,
         )
         for step in range(steps)

@@ -8,8 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from weightdecay.minitrain import failures
 from weightdecay.runs import Json, RunError, read_yaml
 
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
@@ -63,12 +72,13 @@ class TrainingConfig(_Section):
 
 
 class Config(_Section):
-    """A whole run."""
+    """A whole run; `failure` breaks it on purpose (see `weightdecay.minitrain.failures`)."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
+    failure: failures.Failure = "none"
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Config:
@@ -78,6 +88,20 @@ class Config(_Section):
                 f"than training.steps = {self.training.steps}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _no_failure_by_accident(self) -> Config:
+        if found := failures.complaint(self):
+            raise ValueError(found)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _healthy_runs_do_not_say_so(self, write: SerializerFunctionWrapHandler) -> Json:
+        # So that the directories of runs from before there were failures hold the same config.
+        value: Json = write(self)
+        if self.failure == "none":
+            value.pop("failure", None)
+        return value
 
 
 def _section_keys(location: tuple[int | str, ...]) -> str:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from weightdecay import runs
 from weightdecay.decay import cumulative_dose, describe_groups
-from weightdecay.minitrain import corpus, metrics
+from weightdecay.minitrain import corpus, failures, metrics
 from weightdecay.minitrain.batches import PairedBatches, batch_order
 from weightdecay.minitrain.build import build_model, build_optimizer, learning_rates, train_step
 from weightdecay.minitrain.config import Config
@@ -64,7 +64,9 @@ class _Loop:
         self.order = batch_order(
             config.seed, len(self.sentences), config.training.batch_size, config.training.steps
         )
-        self.batches = PairedBatches(self.sentences, self.order)
+        self.batches = PairedBatches(
+            self.sentences, self.order, causal=not failures.sees_future(config)
+        )
         self.initial = metrics.norms(metrics.group_vectors(self.model))
         self.step = 0
         self.seconds = 0.0  # spent in steps since the last evaluation
