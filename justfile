@@ -21,7 +21,7 @@ _install:
     @[ -x .venv/bin/python ] || ./justw --version > /dev/null
     @[ "$(cat .venv/.installed 2> /dev/null)" = "{{ stamp }}" ] || { \
         echo "Installing the pinned packages into .venv: first call, or constraints.txt or pyproject.toml changed; this takes minutes" \
-        && python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[book,test,lint]" rust-just \
+        && python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[book,exercises,test,lint]" rust-just \
         && echo "{{ stamp }}" > .venv/.installed; }
 
 # Train one run; `seed=`, `weight_decay=` and `out=` go in front, options behind

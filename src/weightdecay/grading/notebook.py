@@ -1,0 +1,96 @@
+"""What the first cell of an exercise calls: ``open_exercise`` and the four verbs it returns.
+
+Under ``WEIGHTDECAY_GRADING=1`` all of them do nothing: the grader runs the notebook and
+asks later.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from weightdecay.grading.lesson import Lesson
+from weightdecay.grading.load import load
+
+
+class Verb(Protocol):
+    """check, hint and progress."""
+
+    def __call__(self) -> None: ...
+
+
+class Solution(Protocol):
+    """solution: it alone can be told to give up."""
+
+    def __call__(self, give_up: bool = False) -> None: ...
+
+
+def being_graded() -> bool:
+    """Whether the grader runs this notebook."""
+    return os.environ.get("WEIGHTDECAY_GRADING") == "1"
+
+
+def open_exercise(name: str, *, record: bool = True) -> tuple[Verb, Verb, Solution, Verb]:
+    """Open an exercise for the notebook that calls this.
+
+    Args:
+        name: ``NN-slug``.
+        record: Whether to keep the progress; the solution notebook does not.
+
+    Returns:
+        check, hint, solution and progress. They find the learner's functions among the globals of
+        the caller, print, and return nothing.
+
+    Raises:
+        RunError: if there is no such exercise, or its author made a mistake.
+    """
+    lesson = Lesson(load(name), sys._getframe(1).f_globals, record)
+
+    def check() -> None:
+        """Check the functions of this notebook."""
+        if not being_graded():
+            print(lesson.check())
+
+    def hint() -> None:
+        """Show the next hint; after passing, all of them."""
+        if not being_graded():
+            show_markdown(lesson.hint())
+
+    def solution(give_up: bool = False) -> None:
+        """Show solution and explanation, after passing or with `give_up`."""
+        if not being_graded():
+            show_markdown(lesson.solution(give_up))
+
+    def progress() -> None:
+        """Show every exercise with its points, and the score."""
+        if not being_graded():
+            print(lesson.progress())
+
+    if not being_graded():
+        e = lesson.exercise
+        print(
+            f"{e.number:02d} · {e.title}: {e.minutes} minutes, {e.points} points\n"
+            f"weightdecay {version('weightdecay')}, torch {version('torch')}, "
+            f"Python {platform.python_version()}"
+        )
+    return check, hint, solution, progress
+
+
+def in_kernel() -> bool:
+    """Whether a notebook's kernel runs this."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def show_markdown(text: str) -> None:
+    """Show Markdown: drawn in a notebook, as it is elsewhere."""
+    if not in_kernel():
+        print(text)
+        return
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": text, "text/markdown": text})
