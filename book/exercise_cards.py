@@ -69,12 +69,12 @@ def card(exercise: Exercise, where: str) -> str:
     )
     return "\n\n".join(
         (
-            f"{_fence(0)}{{admonition}} Exercise {exercise.number}. {exercise.title}",
+            f"{_fence(0)}{{admonition}} Exercise {exercise.number}. {exercise.title}\n"
             f":class: exercise-card\n\n{facts}",
             f"Open `exercises/{exercise.id}/exercise.ipynb` in Jupyter, fill in "
             + " and ".join(f"`{name}`" for name in exercise.exports)
             + f", and type `check()`; or in a terminal `just check {exercise.number:02}`. "
-            f"{{download}}`The notebook <{notebook}>` alone needs the library installed.",
+            f"{{download}}`The notebook alone <{notebook}>` needs the library installed.",
             cascade(exercise.hints[start].hints, 2),
             _dropdown("If check() says which mistake it is", symptoms, 1),
             _fence(0),
