@@ -193,9 +193,10 @@ def claims(write: bool = False) -> None:
 
 
 def _task(name: str, folder: Path) -> Task:
+    from weightdecay.minitrain import siblings
     from weightdecay.minitrain.task import TASK
 
-    tasks = {"break": TASK}
+    tasks = {"break": TASK, "failures": siblings.TASK}
     if name not in tasks:
         raise RunError(f"{folder / 'sweep.yaml'}: task = {name}; accepted: {', '.join(tasks)}")
     return tasks[name]
