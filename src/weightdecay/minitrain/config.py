@@ -140,7 +140,7 @@ def parse(value: Json, source: str) -> Config:
         raise RunError(_explain(source, e)) from None
 
 
-def read(path: Path, **changes: dict[str, Any] | int) -> Config:
+def read(path: Path, **changes: dict[str, Any] | int | str) -> Config:
     """The config of a YAML file, with some keys replaced, e.g. ``optimizer={"weight_decay": 0}``.
 
     Raises:
