@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jupytext
-
 from weightdecay.runs import Json, RunError
 
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
@@ -40,6 +38,8 @@ def read_source(path: Path) -> tuple[Json, list[Cell]]:
         RunError: for a missing or unreadable file, one without that part, or a marker without
             its partner.
     """
+    import jupytext  # here: a kernel that only imports `open_exercise` does not wait for it
+
     try:
         notebook: Any = jupytext.reads(path.read_text(encoding="utf-8"), fmt="md:myst")
     except OSError as e:
