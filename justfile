@@ -71,6 +71,54 @@ claims *rest: _install
 corpus: _install
     @python -m weightdecay corpus
 
+# Grade notebooks or a folder of submissions into _build/grades; what did not change is kept
+[group('exercises')]
+[positional-arguments]
+grade *paths: _install
+    @python -m weightdecay grade "$@"
+
+# List the exercises with points and what is done
+[group('exercises')]
+exercises: _install
+    @python -m weightdecay exercises
+
+# Check an exercise's notebook, e.g. `just check 02`, or another one: `just check 02 mine.ipynb`
+[group('exercises')]
+[no-exit-message]
+[positional-arguments]
+check *rest: _install
+    @python -m weightdecay check "$@"
+
+# Check an exercise again whenever its notebook is saved, e.g. `just watch 02`
+[group('exercises')]
+[positional-arguments]
+watch *rest: _install
+    @python -m weightdecay watch "$@"
+
+# Show the next hint of an exercise, e.g. `just hint 02`
+[group('exercises')]
+[positional-arguments]
+hint *rest: _install
+    @python -m weightdecay hint "$@"
+
+# Forget the progress of one exercise; with --notebook, write a fresh notebook, too
+[group('exercises')]
+[positional-arguments]
+reset-exercise *rest: _install
+    @python -m weightdecay reset-exercise "$@"
+
+# Make the files of a new exercise, e.g. `just new-exercise tied-heads`
+[group('exercises')]
+[positional-arguments]
+new-exercise *rest: _install
+    @python -m weightdecay new-exercise "$@"
+
+# Make the exercises' notebooks from their sources; with --check, fail where one differs
+[group('exercises')]
+[positional-arguments]
+exercises-build *rest: _install
+    @python -m weightdecay exercises-build "$@"
+
 # Build the book into _build/html
 [group('book')]
 book: _install
@@ -80,7 +128,7 @@ book: _install
         || { rm -rf _build/.doctrees; exit 1; }
     @echo "The book: {{ root }}/_build/html/index.html"
 
-# Run the tests: fast, then slow and browser ones; with arguments, what they name
+# Run the tests: fast, then slow and browser ones, then the solutions; with arguments, what they name
 [group('checks')]
 [positional-arguments]
 test *args: _install
@@ -94,6 +142,8 @@ test *args: _install
         echo "No chromium on the PATH: the browser tests are LEFT OUT"
         python -m pytest -m "slow and not browser and not site"
     fi
+    # The exercises' solutions, run again; printed text that is marked must be as committed.
+    python -m pytest --nbval-lax --nbval-cell-timeout 120 -n 2 --dist loadfile exercises/*/solution.ipynb
 
 # Build the book and test the site in a browser
 [group('checks')]

@@ -15,12 +15,13 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from weightdecay import exercises
 from weightdecay.minitrain import recipe
 from weightdecay.runs import DASHBOARD, Run, RunError, load
 
 if TYPE_CHECKING:
     from weightdecay.minitrain.ladder import Report
-    from weightdecay.sweep import Task
+    from weightdecay.plan import Task
 
 console = Console(highlight=False, soft_wrap=True)
 STYLES = {"supported": "green", "not supported": "yellow", "no evidence yet": "dim"}
@@ -140,12 +141,12 @@ def sweep(folder: Positional[Path], workers: int | None = None, engine: str = "l
         workers: Runs at a time; without it one per core.
         engine: The joblib backend that runs them.
     """
-    from weightdecay import sweep
+    from weightdecay import plan, results, sweep
 
-    task = _task(sweep.read_plan(folder).task, folder)
-    todo = sweep.jobs(folder, task)
+    task = _task(plan.read_plan(folder).task, folder)
+    todo = plan.jobs(folder, task)
     trained = sweep.train(todo, task, folder.resolve().name, workers=workers, engine=engine)
-    path = sweep.write(folder, todo, task, trained)
+    path = results.write(folder, todo, task, trained)
     seconds = f", {trained[0]} of them trained now in {trained[1]:.0f} s" if trained[0] else ""
     print(f"{_shown(path)}: {len(todo)} runs{seconds}")
 
@@ -158,16 +159,18 @@ def reproduce(folder: Positional[Path], quick: bool = False, workers: int | None
         quick: Only the small part that sweep.yaml names.
         workers: Runs at a time; without it one per core.
     """
-    from weightdecay import results, sweep
+    from weightdecay import plan
+    from weightdecay import reproduce as again
 
-    task = _task(sweep.read_plan(folder).task, folder)
-    checks = results.reproduce(folder, task, quick=quick, workers=workers)
+    task = _task(plan.read_plan(folder).task, folder)
+    checks = again.run(folder, task, quick=quick, workers=workers)
     table = Table("run", "column", "again", "committed", "99 % of new seeds", "")
     for c in checks:
-        interval = f"[{c.interval.low:.4g}, {c.interval.high:.4g}]"
+        interval = escape(f"[{c.interval.low:.4g}, {c.interval.high:.4g}]")
         committed = "–" if c.committed is None else f"{c.committed:.6g}"
         verdict = "agrees" if c.agrees else "[red]differs[/red]"
-        table.add_row(c.job, c.column, f"{c.again:.6g}", committed, interval, verdict)
+        job, column = escape(c.job), escape(c.column)
+        table.add_row(job, column, f"{c.again:.6g}", committed, interval, verdict)
     console.print(table)
     outside = sum(not c.agrees for c in checks)
     if outside:
@@ -200,6 +203,31 @@ def _task(name: str, folder: Path) -> Task:
     if name not in tasks:
         raise RunError(f"{folder / 'sweep.yaml'}: task = {name}; accepted: {', '.join(tasks)}")
     return tasks[name]
+
+
+def grade(
+    paths: Positional[tuple[Path, ...]],
+    out: Path = Path("_build/grades"),
+    sandbox: bool = True,
+    force: bool = False,
+) -> None:
+    """Grade notebooks, or folders with a notebook or a folder for each learner.
+
+    Args:
+        paths: Notebooks or folders.
+        out: Where grades.csv, the reports, the results and the gradebook go.
+        sandbox: Shut the learners' code in; without, it can read and do what you can.
+        force: Grade also what did not change.
+    """
+    from weightdecay.grading import grade as grader
+
+    if not paths:
+        raise RunError("grade takes notebooks, or folders with a notebook or a folder a learner")
+    records = grader.grade(paths, out, isolated=sandbox, force=force)
+    for record in records:
+        print(grader.summary(record))
+    new = sum(record["graded_now"] for record in records)
+    print(f"{new} graded, {len(records) - new} unchanged; {_shown(out)}: grades.csv, reports/")
 
 
 def _shown(path: Path) -> str:
@@ -257,6 +285,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": sweep,
     "reproduce": reproduce,
     "claims": claims,
+    "grade": grade,
+    **exercises.COMMANDS,
 }
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
+from weightdecay.grading.kernel import execute
 from weightdecay.grading.load import EXERCISE_NOTEBOOK, SOLUTION_NOTEBOOK, Exercise
 from weightdecay.grading.source import CHECKED
 from weightdecay.runs import Json, RunError, write_text
@@ -120,23 +120,12 @@ def _worked_on(path: Path) -> bool:
 
 def _executed(exercise: Exercise) -> Json:
     """The solution with the outputs of a run in a fresh kernel."""
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError
-
     notebook: Any = nbformat.from_dict(solution_notebook(exercise))
-    with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(
-            notebook,
-            timeout=TIMEOUT,
-            kernel_name="python3",
-            record_timing=False,
-            resources={"metadata": {"path": str(exercise.folder)}},
-        )
-        try:
-            client.execute(env={**os.environ, "WEIGHTDECAY_PROGRESS": f"{folder}/progress.json"})
-        except (CellExecutionError, CellTimeoutError) as e:
-            last = str(e).strip().splitlines()[-1]
-            raise RunError(f"{exercise.folder / SOLUTION_NOTEBOOK}: a cell fails: {last}") from e
+    try:
+        execute(notebook, exercise.folder, {}, allow_errors=False, timeout=TIMEOUT)
+    except (CellExecutionError, CellTimeoutError) as e:
+        last = str(e).strip().splitlines()[-1]
+        raise RunError(f"{exercise.folder / SOLUTION_NOTEBOOK}: a cell fails: {last}") from e
     notebook.metadata.update(KERNEL)  # the kernel puts its exact version there
     return dict(notebook)
 

@@ -56,7 +56,7 @@ def hints(exercise: Exercise, symptom: str, shown: int) -> str:
     parts = [entry.says.strip()]
     for number, hint in enumerate(entry.hints[:shown], 1):
         parts.append(f"**Hint {number} of {len(entry.hints)}.** {hint.strip()}")
-    last = "That was the last hint" if shown == len(entry.hints) else "hint() gives the next one"
+    last = "That was the last hint" if shown == len(entry.hints) else "Ask again for the next one"
     return "\n\n".join([*parts, f"*{last}.*"])
 
 
