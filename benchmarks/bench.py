@@ -1,12 +1,16 @@
 """Side-by-side ratios: ``just bench``. Each is ours over the plain way, so smaller is better.
 
+Two are between ways that are both ours: replicas over ordinary runs in processes.
+
 Rounds of the two are interleaved in one process, on the same number of threads, so that whatever
 else the machine does falls on both. A record of each goes to ``_build/bench.json``.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -14,70 +18,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-import torch.nn.functional as F
 import tyro
+from loops import (
+    Runs,
+    decoders_apart,
+    decoders_stacked,
+    our_loop,
+    plain_loop,
+    teachers_apart,
+    teachers_stacked,
+)
 
 from weightdecay import runs
-from weightdecay.minitrain import build, corpus, dashboard, ladder, loop, recipe
-from weightdecay.minitrain.batches import PairedBatches, batch_order
+from weightdecay.minitrain import corpus, dashboard, ladder, loop, recipe
 
 RECORDS = recipe.ROOT / "_build" / "bench.json"
 ROUNDS, STEPS = 40, 25
-
-
-def plain_loop(width: int | None) -> Callable[[], None]:
-    """A step of the plainest loop: eager, default AdamW, every batch padded to the same width.
-
-    The model, its initial weights, the batch order and the clipping are ours.
-    """
-    config = recipe.read_config(0.1)
-    model = build.build_model(config)
-    o = config.optimizer
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=o.learning_rate, betas=(o.beta1, o.beta2), weight_decay=0.1
-    )
-    inputs, targets = corpus.padded(corpus.split("train"))
-    if width is not None:
-        inputs = F.pad(inputs, (0, width - inputs.shape[1]), value=corpus.TOKEN_ID[corpus.PAD])
-        targets = F.pad(targets, (0, width - targets.shape[1]), value=-1)
-    order = iter(batch_order(config.seed, len(inputs), config.training.batch_size, 10**5))
-
-    def step() -> None:
-        rows = next(order)
-        logits = model(inputs[rows])
-        loss = F.cross_entropy(logits.flatten(0, 1), targets[rows].flatten(), ignore_index=-1)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), o.clip_norm)
-        optimizer.step()
-        loss.item()
-
-    return step
-
-
-def our_loop() -> Callable[[], None]:
-    """A step of the lab's loop."""
-    config = recipe.read_config(0.1)
-    model = build.build_model(config)
-    optimizer = build.build_optimizer(model, config)
-    sentences = corpus.split("train")
-    order = batch_order(config.seed, len(sentences), config.training.batch_size, 2000)
-    batches = PairedBatches(sentences, order)
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        loss = build.train_step(model, optimizer, batches, done % len(order))
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip_norm)
-        optimizer.step()
-        float(loss)
-        done += 1
-
-    return step
 
 
 def seconds(function: Callable[[], Any], times: int = 1) -> float:
@@ -88,12 +49,17 @@ def seconds(function: Callable[[], Any], times: int = 1) -> float:
     return time.perf_counter() - start
 
 
-def record(name: str, ratios: Sequence[float], target: float, what: str) -> None:
-    """Print median and quartiles of the ratios and append them to the records."""
+def record(name: str, ratios: Sequence[float], target: float | None, what: str) -> None:
+    """Print median and quartiles of the ratios and append them to the records.
+
+    Without a target the ratio decides between two ways that are both ours.
+    """
     low, median, high = statistics.quantiles(ratios, n=4)
-    met = "met" if median <= target else "MISSED"
-    print(f"{name}: {median:.3f} [{low:.3f}, {high:.3f}], {len(ratios)} rounds; "
-          f"target {target:g} {met}. {what}")  # fmt: skip
+    if target is None:
+        verdict = "the first wins" if high < 1 else "the second wins" if low > 1 else "no winner"
+    else:
+        verdict = f"target {target:g} {'met' if median <= target else 'MISSED'}"
+    print(f"{name}: {median:.3f} [{low:.3f}, {high:.3f}], {len(ratios)} rounds; {verdict}. {what}")
     records = json.loads(RECORDS.read_text()) if RECORDS.exists() else []
     records.append({"name": name, "ratio": median, "low": low, "high": high,
                     "target": target, "better": "lower"})  # fmt: skip
@@ -164,18 +130,89 @@ def bench_dashboard(directories: Sequence[Path]) -> None:
     print(f"dashboard: {first:.2f} s for two runs, {out.stat().st_size / 1e6:.2f} MB; target 2 s")
 
 
+# ------------------------------------------------------------- replicas against processes
+
+
+# Runs, steps of a whole run, steps of a round; apart and stacked.
+WORK: dict[str, tuple[int, int, int, Callable[..., Runs], Callable[..., Runs]]] = {
+    "replicas": (16, 2000, 20, decoders_apart, decoders_stacked),
+    "replicas-hysteresis": (20, 800, 10, teachers_apart, teachers_stacked),
+}
+
+
+@functools.cache
+def runs_here(make: Callable[..., Runs], seeds: tuple[int, ...]) -> Runs:
+    """This process's runs, which go on from call to call."""
+    return make(seeds)
+
+
+def advance_here(make: Callable[..., Runs], seeds: tuple[int, ...], steps: int) -> list[float]:
+    return runs_here(make, seeds)(steps)
+
+
+def bench_replicas(rounds: int = 10) -> None:
+    """R runs on all cores: as replicas in one process, against processes of one thread each.
+
+    A second ratio is for replicas split among those processes. Starting is not counted.
+    """
+    cores = os.cpu_count() or 1
+    torch.set_num_threads(cores)
+    context = multiprocessing.get_context("spawn")
+    pools = [
+        ProcessPoolExecutor(1, context, initializer=torch.set_num_threads, initargs=(1,))
+        for _ in range(cores)
+    ]
+    for name, (count, whole, steps, apart, stacked) in WORK.items():
+        seeds = tuple(range(count))
+        shares = [seeds[i::cores] for i in range(cores)]
+
+        def in_processes(make: Callable[..., Runs], n: int, shares: Any = shares) -> list[float]:
+            jobs = zip(pools, shares, strict=True)
+            futures = [pool.submit(advance_here, make, share, n) for pool, share in jobs]
+            return [loss for future in futures for loss in future.result()]
+
+        ways: dict[str, Callable[[int], list[float]]] = {
+            "replicas": functools.partial(advance_here, stacked, seeds),
+            "processes": functools.partial(in_processes, apart),
+            "split": functools.partial(in_processes, stacked),
+        }
+        losses = {way: sorted(advance(3)) for way, advance in ways.items()}  # and warm up
+        for other in ("replicas", "split"):  # the same work, or there is nothing to compare
+            torch.testing.assert_close(losses[other], losses["processes"], rtol=1e-3, atol=0)
+        times: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, advance in ways.items():
+                times[way].append(seconds(functools.partial(advance, steps)))
+        rate = {
+            way: 60 * count * steps / whole / statistics.median(taken)
+            for way, taken in times.items()
+        }
+        for way, suffix in (("replicas", ""), ("split", "-split")):
+            ratios = [a / b for a, b in zip(times[way], times["processes"], strict=True)]
+            record(
+                name + suffix, ratios, None,
+                f"{count} runs of {whole} steps, a minute: {rate[way]:.2f} as replicas in "
+                f"{1 if way == 'replicas' else cores} process(es), "
+                f"{rate['processes']:.2f} as ordinary runs in {cores} processes.",
+            )  # fmt: skip
+    for pool in pools:
+        pool.shutdown()
+
+
 def main(
     only: tyro.conf.Positional[Sequence[str]] = (),
     pair_rounds: Annotated[int, tyro.conf.arg(help="Rounds of the slow one.")] = 3,
 ) -> None:
-    """Run the benchmarks, or only the named ones: step, pair, dashboard."""
+    """Run the benchmarks, or only the named ones: step, pair, replicas, dashboard."""
     from weightdecay.minitrain.reference import DIRECTORY
 
-    names = only or ("step", "pair", "dashboard")
+    names = only or ("step", "pair", "replicas", "dashboard")
     if "step" in names:
         bench_step()
     if "pair" in names:
         bench_pair(pair_rounds)
+    if "replicas" in names:
+        bench_replicas()
     if "dashboard" in names:
         bench_dashboard([DIRECTORY / "18-control", DIRECTORY / "18-break-wd0"])
 
