@@ -1,164 +1,32 @@
 """Many runs of one experiment: ``just sweep experiments/NAME``.
 
-``sweep.yaml`` names a base config, grids of values that replace some of its keys, and seeds. Every
-setting gets the same seeds, so that differences are paired. Runs lie in ``_build/runs``, each under
-the hash of its config: a sweep trains only what is missing, and two sweeps share what they have in
-common. What the book quotes is one table, ``results.csv``, with its manifest, beside the YAML.
+`weightdecay.plan` says which runs, `train` trains those that are missing in parallel processes of
+one thread each, and `weightdecay.results` makes the table that the book quotes.
 """
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import hashlib
-import io
-import itertools
-import json
+import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
 
-from joblib import Parallel, delayed, parallel_config
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from joblib import Parallel, delayed
+from joblib.parallel import BACKENDS
 from tqdm import tqdm
 
 from weightdecay import runs
-from weightdecay.runs import Json, RunError
+from weightdecay.plan import Job, Row, Task
+from weightdecay.runs import RunError
 
-SWEEP, TABLE = "sweep.yaml", "results.csv"
-ROOT = Path(__file__).resolve().parents[2]
-RUNS = ROOT / "_build" / "runs"
-Row: TypeAlias = dict[str, float | int | str | None]
-Grid: TypeAlias = dict[str, Annotated[list[Any], Field(min_length=1)]]
+__all__ = ["Row", "Task", "train"]
 
-
-@dataclass(frozen=True)
-class Task:
-    """What a part of the course gives so that it can be swept; module-level functions."""
-
-    check: Callable[[Json, str], Json]
-    """(config, its name in messages) to the full, valid config; RunError otherwise."""
-    train: Callable[[Json, Path], None]
-    """Train one config in a directory, going on from a checkpoint; ends with results.json."""
-    rows: Callable[[Path], list[Row]]
-    """Rows of the table from a finished directory, without setting and seed."""
-
-
-class Quick(BaseModel):
-    """The small part that ``just reproduce NAME --quick`` computes again."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    grid: Grid
-    seeds: Annotated[list[int], Field(min_length=1)]
-    columns: Annotated[list[str], Field(min_length=1)]
-
-
-class Plan(BaseModel):
-    """``sweep.yaml``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    task: str
-    base: str
-    grids: Annotated[list[Grid], Field(min_length=1)]
-    seeds: Annotated[list[int], Field(min_length=1)]
-    quick: Quick
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: its setting (dotted key to value), seed, full config and directory."""
-
-    setting: Row
-    seed: int
-    config: Json
-    directory: Path
-
-    @property
-    def name(self) -> str:
-        return ", ".join(f"{k} = {v}" for k, v in {**self.setting, "seed": self.seed}.items())
-
-
-def read_plan(folder: Path) -> Plan:
-    """The checked ``sweep.yaml`` of an experiment's folder.
-
-    Raises:
-        RunError: for a missing file or a wrong key or value, in one line.
-    """
-    path = folder / SWEEP
-    try:
-        plan = Plan.model_validate(runs.read_yaml(path))
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{path}: {key} = {first['input']!r}; {first['msg']}") from None
-    for seeds in (plan.seeds, plan.quick.seeds):
-        if len(set(seeds)) < len(seeds):
-            raise RunError(f"{path}: seeds = {seeds}; accepted: each seed once")
-    return plan
-
-
-def jobs(folder: Path, task: Task, *, quick: bool = False, parent: Path = RUNS) -> list[Job]:
-    """Every run of a sweep, or of its quick part: setting by setting, seeds inside.
-
-    Raises:
-        RunError: for a bad plan, base or value, naming the file.
-    """
-    plan = read_plan(folder)
-    path = folder / SWEEP
-    base = runs.read_yaml((folder / plan.base).resolve())
-    grids = [plan.quick.grid] if quick else plan.grids
-    changes = [
-        dict(zip(grid, values, strict=True))
-        for grid in grids
-        for values in itertools.product(*grid.values())
-    ]
-    # A setting is told by every key that any grid replaces, also where a setting keeps the base's.
-    keys = list(dict.fromkeys(k for g in plan.grids for key in g for k in _leaves(key, g[key])))
-    found: dict[str, Job] = {}
-    for change, seed in itertools.product(changes, plan.quick.seeds if quick else plan.seeds):
-        config = base
-        for key, value in {**change, "seed": seed}.items():
-            config = _replaced(config, key.split("."), value)
-        config = task.check(config, str(path))
-        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
-        setting = {key: _value(config, key) for key in keys}
-        job = Job(setting, seed, config, parent / f"{plan.task}-{digest}")
-        if job.directory.name in found:
-            raise RunError(f"{path}: {job.name} is in the grids twice")
-        found[job.directory.name] = job
-    return list(found.values())
-
-
-def _leaves(key: str, values: Sequence[Any]) -> Iterator[str]:
-    """The dotted keys that a grid entry replaces; mappings hold keys that go together."""
-    for value in values:
-        if isinstance(value, Mapping):
-            yield from (f"{key}.{part}" for part in value)
-        else:
-            yield key
-
-
-def _replaced(config: Json, path: list[str], value: Any) -> Json:
-    """A copy with one key replaced; a mapping is merged into the section."""
-    key, *rest = path
-    old = config.get(key)
-    if rest:
-        return {**config, key: _replaced(old if isinstance(old, dict) else {}, rest, value)}
-    if isinstance(value, Mapping):
-        return {**config, key: {**(old if isinstance(old, dict) else {}), **value}}
-    return {**config, key: value}
-
-
-def _value(config: Json, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+LOCAL = ("loky", "multiprocessing")  # engines whose workers are children of this process
 
 
 @contextmanager
@@ -169,18 +37,29 @@ def _workers(lock: Path, *, shared: bool) -> Iterator[None]:
         yield
 
 
-def _watch(parent_pid: int) -> None:
+@functools.cache
+def _end_with(parent_pid: int) -> None:
     """End this worker when the process that started it is gone."""
-    while os.getppid() == parent_pid:
-        time.sleep(0.2)
-    os._exit(1)
+
+    def watch() -> None:
+        while os.getppid() == parent_pid:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def _work(task: Task, job: Job, lock: Path, parent_pid: int) -> str | None:
+def _work(task: Task, job: Job, lock: Path, parent_pid: int | None) -> str | None:
     """Train one job in a worker; what went wrong, if anything."""
-    if os.getppid() == parent_pid:  # not so for threads, nor on a cluster
-        threading.Thread(target=_watch, args=(parent_pid,), daemon=True).start()
+    is_child = parent_pid not in (None, os.getpid())  # one worker at a time, or threads: is itself
+    if parent_pid is not None and is_child:
+        _end_with(parent_pid)
     with _workers(lock, shared=True):
+        # Asked with the lock in hand: a new command that found no worker meets none afterwards.
+        if is_child and os.getppid() != parent_pid:
+            os._exit(1)
+        if (job.directory / runs.RESULTS).exists():  # another sweep has trained it meanwhile
+            return None
         try:
             task.train(job.config, job.directory)
         except Exception as e:  # whatever it is, the other runs go on
@@ -205,66 +84,45 @@ def train(
     Raises:
         RunError: naming every run that failed, after the others have ended.
     """
+    if workers is not None and workers < 1:
+        raise RunError(f"workers = {workers}; accepted: 1 or more")
     missing = [job for job in todo if not (job.directory / runs.RESULTS).exists()]
     if not missing:
         return 0, 0.0
     start = time.perf_counter()
     state = missing[0].directory.parent / f".{name}"
     state.mkdir(parents=True, exist_ok=True)
-    workers_lock = state / "workers"
+    lock = state / "workers"
     threads = {"inner_max_num_threads": 1} if engine == "loky" else {}
-    with runs.locked(state), parallel_config(backend=engine, **threads):
-        with _workers(workers_lock, shared=False):  # those of a killed sweep are gone
-            pass
-        results = Parallel(n_jobs=workers or os.cpu_count() or 1, return_as="generator_unordered")(
-            delayed(_work)(task, job, workers_lock, os.getpid()) for job in missing
+    try:
+        parallel = Parallel(
+            n_jobs=workers or os.cpu_count() or 1,
+            backend=engine,
+            return_as="generator_unordered",
+            batch_size=1,
+            **threads,
         )
-        with tqdm(total=len(todo), initial=len(todo) - len(missing), unit="run") as bar:
-            failures = []
-            for error in results:
-                if error:
-                    failures.append(error)
-                bar.set_postfix(failed=len(failures), refresh=False)
-                bar.update()
+    except ValueError:
+        raise RunError(f"engine = {engine}; accepted: {', '.join(sorted(BACKENDS))}") from None
+    failures = []
+    with runs.locked(state):
+        with _workers(lock, shared=False):  # those of a killed sweep are gone
+            pass
+        parent_pid = os.getpid() if engine in LOCAL else None
+        results = parallel(delayed(_work)(task, job, lock, parent_pid) for job in missing)
+        done = len(todo) - len(missing)
+        # disable=None: no bar in a log
+        with tqdm(total=len(todo), initial=done, unit="run", disable=None) as bar:
+            try:
+                for error in results:
+                    failures += [error] if error else []
+                    bar.set_postfix(failed=len(failures), refresh=False)
+                    bar.update()
+            except BrokenExecutor:
+                failures.append(
+                    "a worker was killed from outside, often for want of memory; the same command "
+                    "goes on, --workers 1 takes less"
+                )
     if failures:
         raise RunError("\n  ".join([f"{len(failures)} of {len(missing)} runs failed:", *failures]))
     return len(missing), time.perf_counter() - start
-
-
-def table(todo: Sequence[Job], task: Task) -> list[Row]:
-    """One tidy table of finished runs: setting, seed, then what the task measures."""
-    return [
-        {**job.setting, "seed": job.seed, **row} for job in todo for row in task.rows(job.directory)
-    ]
-
-
-def write(folder: Path, todo: Sequence[Job], task: Task, trained: tuple[int, float]) -> Path:
-    """Write table and manifest of a finished sweep; the table's path."""
-    rows = table(todo, task)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_text(row.get(column)) for column in columns])
-    runs.write_text(folder / TABLE, out.getvalue())
-    manifests = [runs.read_json(job.directory / runs.MANIFEST) for job in todo]
-    same = {k: v for k, v in manifests[0].items() if all(m.get(k) == v for m in manifests)}
-    runs.write_json(
-        folder / runs.MANIFEST,
-        {
-            "command": f"just sweep experiments/{folder.name}",
-            "runs": len(todo),
-            "trained_by_last_command": {"runs": trained[0], "seconds": round(trained[1], 1)},
-            "git_commits": sorted({str(m.get("git_commit")) for m in manifests}),
-            **{k: same[k] for k in ("data_sha256", "versions", "host", "threads") if k in same},
-            "written": runs.now(),
-        },
-    )
-    return folder / TABLE
-
-
-def _text(value: float | int | str | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
