@@ -23,7 +23,7 @@ from weightdecay.runs import CONFIG, MANIFEST, METRICS, Run, load
 
 REALISTIC = {"training.steps": 2000, "training.eval_every": 50}
 PANELS = {
-    "loss", "gap", "norm", "spectral", "update", "grad", "calibration", "rate", "dose",
+    "loss", "gap", "norm", "spectral", "update", "grad", "batch", "calibration", "rate", "dose",
     "accuracy", "slices",
 }  # fmt: skip
 VOID = {"meta", "link", "input", "br", "img", "hr"}

@@ -36,9 +36,9 @@ def warmup_steps(config: Config) -> int:
     return 0 if config.failure == "warmup" else config.optimizer.warmup_steps
 
 
-def sees_future(config: Config) -> bool:
-    """Whether attention reaches later tokens of the same sentence in training."""
-    return config.failure == "mask"
+def causal(config: Config) -> bool:
+    """Whether the mask of the training batches hides later tokens of the same sentence."""
+    return config.failure != "mask"
 
 
 def complaint(config: Config) -> str | None:

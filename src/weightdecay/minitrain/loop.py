@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from weightdecay import runs
 from weightdecay.decay import cumulative_dose, describe_groups
-from weightdecay.minitrain import corpus, failures, metrics
+from weightdecay.minitrain import corpus, failures, metrics, sealing
 from weightdecay.minitrain.batches import PairedBatches, batch_order
 from weightdecay.minitrain.build import build_model, build_optimizer, learning_rates, train_step
 from weightdecay.minitrain.config import Config
@@ -54,8 +54,8 @@ class _Facts:
 class _Loop:
     """The state of one run between its steps."""
 
-    def __init__(self, config: Config, directory: Path) -> None:
-        self.config, self.directory = config, directory
+    def __init__(self, config: Config, directory: Path, seal: str | None) -> None:
+        self.config, self.directory, self.sealed = config, directory, seal is not None
         self.model = build_model(config)
         self.optimizer = build_optimizer(self.model, config)
         self.rates = learning_rates(config)
@@ -64,9 +64,7 @@ class _Loop:
         self.order = batch_order(
             config.seed, len(self.sentences), config.training.batch_size, config.training.steps
         )
-        self.batches = PairedBatches(
-            self.sentences, self.order, causal=not failures.sees_future(config)
-        )
+        self.batches = PairedBatches(self.sentences, self.order, causal=failures.causal(config))
         self.initial = metrics.norms(metrics.group_vectors(self.model))
         self.step = 0
         self.seconds = 0.0  # spent in steps since the last evaluation
@@ -165,7 +163,7 @@ class _Loop:
             for k, v in facts.before.items():
                 record[f"update/{k}"] = float((after[k] - v).norm() / v.norm())
         self.seconds = 0.0
-        return record
+        return sealing.record(record) if self.sealed else record
 
     @property
     def since_last(self) -> int:
@@ -207,20 +205,27 @@ def _append(out: IO[str], record: Json) -> Json:
 
 
 def train(
-    config: Config, directory: Path, *, force: bool = False, position: int = 0, quiet: bool = False
+    config: Config,
+    directory: Path,
+    *,
+    force: bool = False,
+    position: int = 0,
+    quiet: bool = False,
+    seal: str | None = None,
 ) -> runs.Run:
     """Train one run into `directory`, going on from a checkpoint if it holds an unfinished one.
 
-    A loss that is not a finite number ends the run; ``results.json`` then says at which step.
+    A loss that is not a finite number ends the run; ``results.json`` then says at which step. Under
+    a `seal` neither files nor terminal say what is wrong with the run (`sealing`).
 
     Raises:
         RunError: if the directory must not be written (see `runs.prepare`).
     """
     torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True)
-    loop = _Loop(config, directory)
-    manifest = loop.manifest()
-    resumed = runs.prepare(directory, config.model_dump(), manifest, force=force)
+    loop = _Loop(config, directory, seal)
+    written, manifest = sealing.written(config.model_dump(), loop.manifest(), seal)
+    resumed = runs.prepare(directory, written, manifest, force=force)
     with runs.locked(directory):
         if resumed:
             manifest = runs.read_json(directory / runs.MANIFEST)
@@ -233,7 +238,7 @@ def train(
         for leftover in directory.glob(f".{runs.CHECKPOINT}.*"):  # of a kill while it was saved
             leftover.unlink()
         if not quiet:
-            for line in describe_groups(loop.optimizer.param_groups):
+            for line in [] if seal else describe_groups(loop.optimizer.param_groups):
                 tqdm.write(f"{directory.name}: {line}")
             if loop.step:
                 tqdm.write(f"{directory.name}: goes on from step {loop.step}")
@@ -271,7 +276,8 @@ def _run(loop: _Loop, out: IO[str], position: int, quiet: bool) -> tuple[Json, i
                 _append(out, {"kind": "step", "step": loop.step, **step})
             if loop.evaluates(loop.step) or diverged:
                 record = _append(out, loop.evaluation(facts))
-                bar.set_postfix(train=record["train_loss"], val=record["val_loss"], refresh=False)
+                losses = {k: record[f"{k}_loss"] for k in metrics.SPLITS if not loop.sealed}
+                bar.set_postfix(losses, refresh=False)
                 diverged |= record["train_loss"] is None  # as JSON has it: lost by the last update
             bar.update()
             if diverged:

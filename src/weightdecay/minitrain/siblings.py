@@ -1,29 +1,13 @@
-"""Five causes to tell apart, and their runs: ``just sweep experiments/sibling-failures``.
-
-One recipe, healthy or with one thing wrong: weight decay left out, or one of the three failures of
-`weightdecay.minitrain.failures`.
-"""
+"""The runs of the five causes: ``just sweep experiments/sibling-failures``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from weightdecay import runs
-from weightdecay.minitrain import config as config_file
-from weightdecay.minitrain import recipe, task
-from weightdecay.minitrain.config import Config
-from weightdecay.runs import Json
+from weightdecay.minitrain import causes, task
 from weightdecay.sweep import Row, Task
 
-FOLDER = recipe.EXPERIMENTS / "sibling-failures"
-RECIPE = FOLDER / "config.yaml"
-CAUSES = {
-    "healthy": "nothing is wrong",
-    "no-decay": "weight decay is 0",
-    "init": "the initial weights are 100 times too large",
-    "warmup": "the learning rate has no warmup",
-    "mask": "in training the decoder sees the future",
-}
 EARLY, EVERY = 200, 100  # steps up to which every record has a row; evaluations after it
 STEP_COLUMNS = ("batch_loss", "grad_norm")
 EVAL_COLUMNS = (
@@ -31,25 +15,6 @@ EVAL_COLUMNS = (
     "accuracy/train/regular", "accuracy/train/irregular",
     "accuracy/val/regular", "accuracy/val/irregular",
 )  # fmt: skip
-
-
-def config(cause: str, seed: int) -> Config:
-    """The recipe with this cause.
-
-    Raises:
-        RunError: for an invalid seed.
-    """
-    if cause == "no-decay":
-        return config_file.read(RECIPE, seed=seed, optimizer={"weight_decay": 0.0})
-    failure = "none" if cause == "healthy" else cause
-    return config_file.read(RECIPE, seed=seed, failure=failure)
-
-
-def cause_of(written: Json) -> str:
-    """The cause that is in a config as `Config.model_dump` writes it."""
-    if failure := written.get("failure"):
-        return str(failure)
-    return "healthy" if written["optimizer"]["weight_decay"] else "no-decay"
 
 
 def rows(directory: Path) -> list[Row]:
@@ -64,7 +29,7 @@ def rows(directory: Path) -> list[Row]:
         if step <= EARLY or step % EVERY == 0 or record is run.evals[-1]:
             numbers = {c: record.get(c) for c in EVAL_COLUMNS}
             by_step[step] = {**dict.fromkeys(STEP_COLUMNS), **by_step.get(step, {}), **numbers}
-    cause = cause_of(run.config)
+    cause = causes.cause_of(run.config)
     return [{"cause": cause, "step": step, **by_step[step]} for step in sorted(by_step)]
 
 

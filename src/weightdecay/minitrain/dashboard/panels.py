@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from weightdecay.minitrain import corpus
+from weightdecay.minitrain import corpus, sealing
 from weightdecay.minitrain.metrics import GROUPS
 from weightdecay.runs import Json, Run
 
@@ -51,8 +51,13 @@ class Page(TypedDict):
 
 
 def setting(run: Run) -> str:
-    """The config without its seed: runs that share it are repetitions of one setting."""
-    return json.dumps({k: v for k, v in run.config.items() if k != "seed"}, sort_keys=True)
+    """The config without its seed: runs that share it are repetitions of one setting.
+
+    What sealed runs share nobody knows: each is a setting of its own.
+    """
+    seal = {sealing.KEY: run.manifest[sealing.KEY]} if sealing.is_sealed(run) else {}
+    shared = {k: v for k, v in run.config.items() if k != "seed"}
+    return json.dumps({**shared, **seal}, sort_keys=True)
 
 
 def number(value: object) -> Number:
@@ -137,6 +142,8 @@ def _references(runs: Sequence[Run]) -> list[tuple[str, float]]:
 def build(runs: Sequence[Run]) -> Page:
     """The page data of one or more runs."""
     settings = list(dict.fromkeys(setting(run) for run in runs))
+    sealed = [run.name for run in runs if sealing.is_sealed(run)]
+    withheld = f" Withheld until the reveal: {', '.join(sealed)}." if sealed else ""
     panels: list[Panel] = []
 
     def add(
@@ -236,6 +243,15 @@ def build(runs: Sequence[Run]) -> Page:
         log=True,
     )
     add(
+        "batch",
+        "Loss of the training batch",
+        "nats per token",
+        "Every tenth step, as the optimizer sees it: with dashes the floor of who knows the past.",
+        {"all": _step_lines(runs, "batch_loss")},
+        log=True,
+        lines=lambda: _references(runs)[-1:],
+    )
+    add(
         "calibration",
         "Calibration of Adam's v_t",
         "squared gradient / v_t",
@@ -250,14 +266,14 @@ def build(runs: Sequence[Run]) -> Page:
         "rate",
         "Learning rate",
         "per step",
-        "Of the step before each evaluation.",
+        "Of the step before each evaluation." + withheld,
         {"learning rate": _lines(runs, {"learning_rate": ("", "solid")})},
     )
     add(
         "dose",
         "Dose",
         "sum of η·λ",
-        "Weights without gradient have shrunk by a factor of about exp(−dose).",
+        "Weights without gradient have shrunk by a factor of about exp(−dose)." + withheld,
         {"dose": _lines(runs, {"dose": ("", "solid")})},
     )
     add(
