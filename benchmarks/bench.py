@@ -56,7 +56,7 @@ def record(name: str, ratios: Sequence[float], target: float | None, what: str) 
     """
     low, median, high = statistics.quantiles(ratios, n=4)
     if target is None:
-        verdict = "the first wins" if high < 1 else "the second wins" if low > 1 else "no winner"
+        verdict = "faster" if high < 1 else "slower" if low > 1 else "neither is faster"
     else:
         verdict = f"target {target:g} {'met' if median <= target else 'MISSED'}"
     print(f"{name}: {median:.3f} [{low:.3f}, {high:.3f}], {len(ratios)} rounds; {verdict}. {what}")
