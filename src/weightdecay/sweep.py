@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from joblib.parallel import BACKENDS
 from tqdm import tqdm
 
@@ -26,7 +26,7 @@ from weightdecay.runs import RunError
 
 __all__ = ["Row", "Task", "train"]
 
-LOCAL = ("loky", "multiprocessing")  # engines whose workers are children of this process
+PROCESSES = "loky"  # the engine whose workers are children of this process
 
 
 @contextmanager
@@ -67,13 +67,27 @@ def _work(task: Task, job: Job, lock: Path, parent_pid: int | None) -> str | Non
     return None
 
 
+def _engine(name: str) -> AbstractContextManager[None]:
+    """Of the calls of joblib inside: this backend. It has to give results one by one."""
+    # Given here and not to `Parallel`, which lets the environment overrule it.
+    threads = {"inner_max_num_threads": 1} if name == PROCESSES else {}
+    able = [key for key, kind in BACKENDS.items() if kind.supports_return_generator]
+    try:
+        if name in BACKENDS and name not in able:
+            raise ValueError
+        context: AbstractContextManager[None] = parallel_config(name, **threads)
+    except ValueError:
+        raise RunError(f"engine = {name}; accepted: {', '.join(able)}") from None
+    return context
+
+
 def train(
     todo: Sequence[Job],
     task: Task,
     name: str,
     *,
     workers: int | None = None,
-    engine: str = "loky",
+    engine: str = PROCESSES,
 ) -> tuple[int, float]:
     """Train the jobs that are not finished, one thread each; how many, and in how many seconds.
 
@@ -93,22 +107,14 @@ def train(
     state = missing[0].directory.parent / f".{name}"
     state.mkdir(parents=True, exist_ok=True)
     lock = state / "workers"
-    threads = {"inner_max_num_threads": 1} if engine == "loky" else {}
-    try:
-        parallel = Parallel(
-            n_jobs=workers or os.cpu_count() or 1,
-            backend=engine,
-            return_as="generator_unordered",
-            batch_size=1,
-            **threads,
-        )
-    except ValueError:
-        raise RunError(f"engine = {engine}; accepted: {', '.join(sorted(BACKENDS))}") from None
     failures = []
-    with runs.locked(state):
+    with runs.locked(state), _engine(engine):
         with _workers(lock, shared=False):  # those of a killed sweep are gone
             pass
-        parent_pid = os.getpid() if engine in LOCAL else None
+        parallel = Parallel(
+            n_jobs=workers or os.cpu_count() or 1, return_as="generator_unordered", batch_size=1
+        )
+        parent_pid = os.getpid() if engine == PROCESSES else None
         results = parallel(delayed(_work)(task, job, lock, parent_pid) for job in missing)
         done = len(todo) - len(missing)
         # disable=None: no bar in a log
