@@ -36,11 +36,22 @@ phase-18-train *rest: _install
 phase-18-compare *runs: _install
     @python -m weightdecay compare "$@"
 
-# Walk the four rungs of the diagnostic ladder over two runs
+# Walk the diagnostic ladder: rungs 1 to 4 over two runs, rungs 5 to 8 over one
 [group('break lab (phase 18)')]
 [positional-arguments]
 phase-18-diagnose *runs: _install
     @python -m weightdecay diagnose "$@"
+
+# Train a run with one of five causes, sealed; killed, it goes on
+[group('break lab (phase 18)')]
+blind-run: _install
+    @python -m weightdecay blind-run
+
+# Tell what was wrong with a blind run: `just reveal blind-heron --guess mask`
+[group('break lab (phase 18)')]
+[positional-arguments]
+reveal *rest: _install
+    @python -m weightdecay reveal "$@"
 
 # Remake the small results that the book quotes
 [group('break lab (phase 18)')]

@@ -20,7 +20,7 @@ import pytest
 from tests.minitrain.factory import SHORT, construct, trained_pair
 from weightdecay import runs
 from weightdecay.__main__ import main
-from weightdecay.minitrain import recipe
+from weightdecay.minitrain import blind, causes, recipe
 from weightdecay.minitrain.corpus import PERSONS, TENSES, sentences
 
 SOURCE = Path(runs.__file__).resolve().parents[1]
@@ -408,7 +408,36 @@ def test_too_few_runs_are_an_error_that_says_what_is_taken(
     cli: Callable[..., Done], pair: tuple[Path, Path]
 ) -> None:
     refused(cli("compare", pair[0]), "two or more")
-    refused(cli("diagnose", pair[0]), "two run directories")
+    refused(cli("diagnose"), "one run directory, or two")
+
+
+def test_diagnose_looks_at_one_run_by_itself(
+    cli: Callable[..., Done], pair: tuple[Path, Path]
+) -> None:
+    done = cli("diagnose", pair[0])
+    assert done.code == 0
+    assert [f"Rung {n}. " in done.out for n in (5, 6, 7, 8)] == [True] * 4
+    assert done.out.splitlines()[-1].startswith("18-control: none of the four signatures is there")
+
+
+def test_a_blind_run_is_guessed_and_revealed_in_the_terminal(
+    cli: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = tmp_path / "config.yaml"
+    short.write_text(SHORT, "utf-8")
+    monkeypatch.setattr(causes, "RECIPE", short)
+    monkeypatch.setattr(blind.choose, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(blind.reveal, "__defaults__", (tmp_path,))
+    assert cli("blind-run").code == 0
+    (path,) = tmp_path.glob("blind-*")
+    refused(cli("diagnose", path), "sealed")
+    refused(cli("reveal", path.name, "--guess", "luck"), "--guess = luck", "accepted")
+    refused(cli("reveal", "blind-dodo", "--guess", "mask"), "there are", path.name)
+    told = cli("reveal", path.name, "--guess", "mask")
+    assert told.code == 0
+    assert " of 1 right so far." in told.out
+    refused(cli("reveal", path.name, "--guess", "mask"), "revealed already")
+    assert cli("diagnose", path).code == 0
 
 
 @pytest.mark.parametrize("command", ["compare", "diagnose"])

@@ -16,7 +16,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from weightdecay import exercises
-from weightdecay.minitrain import recipe
+from weightdecay.minitrain import commands, recipe
 from weightdecay.runs import DASHBOARD, Run, RunError, load
 
 if TYPE_CHECKING:
@@ -108,15 +108,21 @@ def compare(
 
 
 def diagnose(runs: Positional[tuple[Path, ...]]) -> None:
-    """Walk the diagnostic ladder with two runs; further ones may serve as the ablation.
+    """Walk the diagnostic ladder: rungs 1 to 4 with two runs, rungs 5 to 8 with one.
 
     Args:
-        runs: Two or more run directories.
+        runs: One run directory, or two; further ones may serve as the ablation.
     """
-    if len(runs) < 2:
-        raise RunError("diagnose takes two run directories, and further ones as the ablation")
-    from weightdecay.minitrain import ladder
+    if not runs:
+        raise RunError("diagnose takes one run directory, or two and further ones as the ablation")
+    from weightdecay.minitrain import ladder, sealing, signatures
 
+    if len(runs) == 1:
+        run = _warned(load(runs[0]))
+        if sealing.is_sealed(run):
+            raise RunError(f"{run.name}: sealed; its dashboard is yours to read, then just reveal")
+        _print_ladder(signatures.walk(run))
+        return
     a, b = [_warned(load(path)) for path in runs[:2]]
     others = _readable(runs[2:])
     _print_ladder(ladder.diagnose(a, b, [*others, *ladder.siblings([a, b, *others])]))
@@ -286,6 +292,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce,
     "claims": claims,
     "grade": grade,
+    **commands.COMMANDS,
     **exercises.COMMANDS,
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from weightdecay import runs
 from weightdecay.minitrain import causes, task
-from weightdecay.sweep import Row, Task
+from weightdecay.plan import Row, Task
 
 EARLY, EVERY = 200, 100  # steps up to which every record has a row; evaluations after it
 STEP_COLUMNS = ("batch_loss", "grad_norm")
