@@ -51,6 +51,7 @@ def test_the_stub_is_not_attempted(exercise: Exercise) -> None:
     assert report.symptoms == []
 
 
+@pytest.mark.slow
 @every
 def test_the_solution_passes_with_every_seed(
     exercise: Exercise, solved: dict[str, dict[str, Any]]
@@ -63,6 +64,7 @@ def test_the_solution_passes_with_every_seed(
         assert diagnose(exercise, names, exercise.exports, seed) == []
 
 
+@pytest.mark.slow
 @every_mistake
 def test_the_mistake_fails_and_shows_its_symptom_alone(
     exercise: Exercise, mistake: Mistake, solved: dict[str, dict[str, Any]]

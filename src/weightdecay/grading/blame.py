@@ -16,12 +16,12 @@ LONGEST = 400
 
 def blamed(error: BaseException, folder: Path) -> tuple[Outcome, str]:
     """Outcome and message of a check of the exercise in `folder` that ended with this error."""
-    if isinstance(error, AssertionError) and _learner_line(error, folder) is None:
+    if isinstance(error, AssertionError) and learner_line(error, folder) is None:
         return "failed", _short(_said(str(error)) or "the claim does not hold")
     if isinstance(error, NotImplementedError) and not _in_library(error):
         return "not attempted", _short(str(error))
     text = _short(f"{type(error).__name__}: {error}".strip().removesuffix(":"))
-    line = _learner_line(error, folder)
+    line = learner_line(error, folder)
     return "raised", text if line is None else f"{text}\n{line}"
 
 
@@ -35,7 +35,7 @@ def _said(text: str) -> str:
     return "\n".join(lines[:at] or lines[:1])
 
 
-def _learner_line(error: BaseException, folder: Path) -> str | None:
+def learner_line(error: BaseException, folder: Path) -> str | None:
     """The last line of the learner's own code that the error came through."""
     found = None
     for frame, number in walk_tb(error.__traceback__):

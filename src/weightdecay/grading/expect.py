@@ -184,7 +184,13 @@ def _kind(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"a tensor of shape {value.shape}"
     name = type(value).__name__
-    names = {"str": "a string", "int": "an integer", "dict": "a dict", "bool": "True or False"}
+    names = {
+        "str": "a string",
+        "int": "an integer",
+        "dict": "a dict",
+        "float": "a number",
+        "bool": "True or False",
+    }
     return names.get(name, f"a {name}")
 
 

@@ -12,6 +12,9 @@ import sys
 from importlib.metadata import version
 from typing import Any, Protocol
 
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+
 from weightdecay.grading.lesson import Lesson
 from weightdecay.grading.load import load
 
@@ -54,6 +57,10 @@ def open_exercise(name: str, *, record: bool = True) -> tuple[Verb, Verb, Soluti
     def check() -> None:
         """Check the functions of this notebook."""
         print(lesson.check())
+        if live():
+            from weightdecay.grading.panel import panel
+
+            display(panel(lesson))
 
     def hint() -> None:
         """Show the next hint; after passing, all of them."""
@@ -82,9 +89,16 @@ def _nothing(give_up: bool = False) -> None:
 
 def in_kernel() -> bool:
     """Whether a notebook's kernel runs this."""
-    ipython: Any = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
+    shell: Any = get_ipython()
     return shell is not None and hasattr(shell, "kernel")
+
+
+def live() -> bool:
+    """Whether a Jupyter server runs this kernel, for a notebook that somebody has open.
+
+    Not so where a notebook is only executed: then nothing but text is to be seen.
+    """
+    return in_kernel() and "JPY_SESSION_NAME" in os.environ
 
 
 def show_markdown(text: str) -> None:
@@ -92,6 +106,4 @@ def show_markdown(text: str) -> None:
     if not in_kernel():
         print(text)
         return
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": text, "text/markdown": text})
+    display({"text/plain": text, "text/markdown": text}, raw=True)
