@@ -108,9 +108,11 @@ def grade(
                 possible = exercises[s.exercise].points if s.exercise else 0
                 record = _record(s, hashes.get(s.exercise or "", ""), isolated, possible)
                 old = book.latest(s.learner, s.exercise or "")
-                if old is None or (old["notebook_sha256"], old["problem"]) != (s.sha256, s.problem):
+                if old and _unchanged(old, s, record["checks_sha256"], s.problem):
+                    records.append(old | {"graded_now": False})
+                else:
                     book.add(record)
-                records.append(record | {"graded_now": True})
+                    records.append(record | {"graded_now": True})
         try:
             for record in _graded(todo, hashes):
                 book.add(record)
@@ -129,8 +131,9 @@ def summary(record: Json) -> str:
     return f"{line}; {record['problem']}" if record["problem"] else line
 
 
-def _unchanged(old: Json, submission: Submission, checks_sha256: str) -> bool:
-    return (old["notebook_sha256"], old["checks_sha256"]) == (submission.sha256, checks_sha256)
+def _unchanged(old: Json, s: Submission, checks_sha256: str, problem: str | None = None) -> bool:
+    same = (old["notebook_sha256"], old["checks_sha256"]) == (s.sha256, checks_sha256)
+    return same and problem in (None, old["problem"])
 
 
 def _refuse_without_sandbox(job: Job) -> None:
@@ -230,9 +233,11 @@ def _process(pipe: Connection, job: Job) -> None:
     assert job.submission.notebook is not None
     folder = worker.folder_that_goes()
     place = Place(folder, job.exercise, job.hidden, job.isolated)
+    answer: Json | RunError
     try:
-        pipe.send(worker.graded(place, job.submission.notebook, job.limits))
+        answer = worker.graded(place, job.submission.notebook, job.limits)
     except RunError as e:
-        pipe.send(e)
+        answer = e
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    pipe.send(answer)  # the last thing: whoever gets it ends this process

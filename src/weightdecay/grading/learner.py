@@ -90,11 +90,11 @@ class Learner:
             self._connection = self._accept(time.monotonic() + START_SECONDS)
             hello, _ = wire.receive(self._connection, time.monotonic() + START_SECONDS)
             return cells, [str(name) for name in json.loads(hello)]
-        except (OSError, EOFError, ValueError, TypeError, wire.BrokenMessageError) as e:
+        except (OSError, EOFError) as e:
             why = self._why("the notebook ended the process it ran in")
             raise LostError(why) from e
-        except LostError:
-            raise
+        except (ValueError, TypeError, KeyError, RecursionError, wire.BrokenMessageError) as e:
+            raise LostError("the notebook kept the grader from reaching its functions") from e
         finally:
             if self._connection is None:
                 self._stop()
@@ -128,6 +128,8 @@ class Learner:
                 if not got:
                     break
                 text += got
+        if not text.endswith(b"}"):
+            raise EOFError("the runner is gone")
         return [
             {
                 "cell": int(c["cell"]),

@@ -197,7 +197,8 @@ class Worker:
                     memory += process.memory_info().rss
                     count += 1
             if memory > most:
-                self.ended_by = f"used more than {self.limits.memory / 2**30:g} GiB of memory"
+                size = f"{self.limits.memory / 2**30:g} GiB of memory"
+                self.ended_by = f"used more than {size} in {count} processes"
             elif count > self.limits.processes:
                 self.ended_by = f"started more than {self.limits.processes} processes"
             if self.ended_by:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from weightdecay.grading.blame import learner_line
 from weightdecay.grading.wire import pack, receive, send
 
 RETURNED, RAISED = b"=", b"!"  # the first byte of an answer
@@ -24,13 +25,16 @@ LONGEST = 2000  # characters of an exception's text
 def _failure(e: BaseException) -> bytes:
     try:
         text = str(e)[:LONGEST]
-    except Exception:  # its own __str__ fails
+    except BaseException:  # its own __str__ may raise anything
         text = ""
+    missing = isinstance(e, NotImplementedError)
+    if not missing and (line := learner_line(e, Path(os.devnull))):
+        text = f"{text}\n{line}"
     return json.dumps(
         {
             "raised": type(e).__name__,
             "text": text,
-            "not_implemented": isinstance(e, NotImplementedError),
+            "not_implemented": missing,
         }
     ).encode()
 

@@ -20,7 +20,7 @@ from weightdecay.grading.load import EXERCISE_NOTEBOOK, exercise_ids
 from weightdecay.runs import RunError
 
 LARGEST = 20 << 20  # bytes; a notebook of an exercise has a few thousand
-OPENED = re.compile(r"""open_exercise\(\s*["']([^"'\n]{1,80})["']\s*\)""")
+OPENED = re.compile(r"""open_exercise\(\s*["']([^"'\n]{1,80})["']""")
 
 
 @dataclass(frozen=True)

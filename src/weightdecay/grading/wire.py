@@ -20,6 +20,11 @@ HEADER = struct.Struct(">QQ")  # bytes of structure, bytes of tensors
 STRUCTURE, TENSORS = 4 << 20, 64 << 20  # a few million numbers in lists; 16 million floats
 PLAIN = "None, bool, int, float, str, tensors, numpy arrays, and lists, tuples and dicts of these"
 
+TOO_MUCH = (
+    f"returned more than a check accepts: {STRUCTURE >> 20} MiB in lists and text, "
+    f"{TENSORS >> 20} MiB in tensors"
+)
+
 
 class BrokenMessageError(Exception):
     """What arrived is not a message of ours."""
@@ -33,6 +38,7 @@ def pack(value: Any) -> tuple[bytes, bytes]:
         ValueError: if it is too large.
     """
     tensors: dict[str, torch.Tensor] = {}
+    parts = 0
 
     def tensor(kind: str, data: torch.Tensor) -> dict[str, str]:
         key = str(len(tensors))
@@ -40,30 +46,32 @@ def pack(value: Any) -> tuple[bytes, bytes]:
         return {kind: key}
 
     def plain(v: Any) -> Any:
-        if v is None or isinstance(v, bool | str):
+        nonlocal parts
+        parts += 1
+        if 2 * parts > STRUCTURE:  # each takes two bytes or more: say so before writing them all
+            raise ValueError(TOO_MUCH)
+        t = type(v)  # not isinstance, to which a class can lie
+        if v is None or issubclass(t, bool | str):
             return v
-        if isinstance(v, torch.Tensor):
+        if issubclass(t, torch.Tensor):
             return tensor("tensor", v)
-        if isinstance(v, np.ndarray | np.generic):  # before float: np.float64 is one
-            kind = "array" if isinstance(v, np.ndarray) else "scalar"
+        if issubclass(t, np.ndarray | np.generic):  # before float: np.float64 is one
+            kind = "array" if issubclass(t, np.ndarray) else "scalar"
             return tensor(kind, torch.from_numpy(np.array(v, copy=True, order="C")))
-        if isinstance(v, int | float):
+        if issubclass(t, int | float):
             return v
-        if isinstance(v, list):
+        if issubclass(t, list):
             return [plain(item) for item in v]
-        if isinstance(v, tuple):
+        if issubclass(t, tuple):
             return {"tuple": [plain(item) for item in v]}
-        if isinstance(v, dict):
+        if issubclass(t, dict):
             return {"dict": [[plain(k), plain(item)] for k, item in v.items()]}
-        raise TypeError(f"returned {type(v).__name__}; a check accepts {PLAIN}")
+        raise TypeError(f"returned {t.__name__}; a check accepts {PLAIN}")
 
     structure = json.dumps(plain(value)).encode()
     data = safetensors.torch.save(tensors) if tensors else b""
     if len(structure) > STRUCTURE or len(data) > TENSORS:
-        raise ValueError(
-            f"returned more than a check accepts: {STRUCTURE >> 20} MiB in lists and text, "
-            f"{TENSORS >> 20} MiB in tensors"
-        )
+        raise ValueError(TOO_MUCH)
     return structure, data
 
 
