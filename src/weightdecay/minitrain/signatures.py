@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 
 from weightdecay import runs
 from weightdecay.minitrain import causes, corpus
@@ -21,7 +22,7 @@ from weightdecay.runs import Json, Run
 
 NOTHING = math.log(corpus.VOCAB_SIZE)
 START = 2.0  # times NOTHING
-EARLY_FROM, EARLY_TO, EARLY_LOSS = 100, 200, 0.6  # steps; nats per token
+EARLY_FROM, EARLY_TO, EARLY_LOSS = 100, 200, 0.5  # steps; nats per token
 LATE, CHEAT = 20, 0.75  # records of steps at the end; times the memory floor
 SPELLED = 0.05  # share of the training forms
 GROWTH = 25.0  # over the initial norm
@@ -104,8 +105,7 @@ def _number(record: Json, key: str) -> float:
 
 
 def _mean(records: list[Json]) -> float:
-    values = [_number(r, "batch_loss") for r in records]
-    return sum(values) / len(values) if values else math.nan
+    return fmean(_number(r, "batch_loss") for r in records) if records else math.nan
 
 
 def _spelled(record: Json) -> float:
