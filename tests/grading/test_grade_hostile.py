@@ -25,7 +25,7 @@ from weightdecay.runs import Json
 pytestmark = pytest.mark.slow
 
 LIMITS = Limits(
-    cell_seconds=10, notebook_seconds=60, call_seconds=10, checks_seconds=120, memory=1 << 30
+    cell_seconds=15, notebook_seconds=60, call_seconds=10, checks_seconds=120, memory=1 << 30
 )
 
 
@@ -207,8 +207,11 @@ class Setting:
                          "/root", "/home", "/tmp", "/var", ".", ".."]
                 names = {{"checks.py", "mistakes.py", "hints.yml", "source.md", ".git",
                          "honest-first.ipynb", "gradebook.sqlite", "grades.csv"}}
-                found = [os.path.join(r, f) for root in roots for r, d, files in os.walk(root)
-                         for f in files + d if f in names and "skeleton" not in r]
+                found = []
+                for root in roots:
+                    for r, d, files in os.walk(root):
+                        d[:] = [x for x in d if x not in (".venv", "skeleton")]
+                        found += [os.path.join(r, f) for f in files + d if f in names]
                 print("found", found, sorted(os.environ)[:3], os.listdir("/"))
                 """
             )
@@ -299,7 +302,7 @@ def test_everyone_else_is_graded_all_the_same(records: dict[str, Json], setting:
 @pytest.mark.parametrize(
     ("learner", "line"),
     [
-        ("loops-in-a-cell", "ran longer than 10 s and was interrupted"),
+        ("loops-in-a-cell", "ran longer than 15 s and was interrupted"),
         ("eats-memory-in-a-cell", "MemoryError"),
         ("writes-a-huge-file", "OSError: [Errno 27] File too large"),
         ("exits", ""),

@@ -99,7 +99,9 @@ def grade(
     with Gradebook(out / GRADEBOOK) as book:
         for job in jobs:
             old = book.latest(job.submission.learner, job.exercise.id)
-            if not force and old and _unchanged(old, job.submission, hashes[job.exercise.id]):
+            # Without checks there is only the word that grading it failed, which was our failure.
+            done = old and old["checks"] and not force
+            if old and done and _unchanged(old, job.submission, hashes[job.exercise.id]):
                 records.append(old | {"graded_now": False})
             else:
                 todo.append(job)
@@ -192,10 +194,11 @@ def _graded(jobs: Sequence[Job], hashes: dict[str, str]) -> Iterator[Json]:
 
     def one(job: Job) -> Json:
         record = _record(job.submission, hashes[job.exercise.id], job.isolated, job.exercise.points)
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_process, args=(theirs, job))
         if stopped.is_set():
             raise InterruptedError
+        ours, theirs = context.Pipe(duplex=False)
+        folder = Path(tempfile.mkdtemp(prefix="wd-")).resolve()
+        process = context.Process(target=_process, args=(theirs, job, folder))
         process.start()
         running.add(process)
         theirs.close()
@@ -209,6 +212,7 @@ def _graded(jobs: Sequence[Job], hashes: dict[str, str]) -> Iterator[Json]:
             process.kill()
             process.join()
             running.discard(process)
+            shutil.rmtree(folder, ignore_errors=True)
         if isinstance(answer, RunError):
             raise answer
         return record | ({"problem": answer} if isinstance(answer, str) else answer)
@@ -225,19 +229,15 @@ def _graded(jobs: Sequence[Job], hashes: dict[str, str]) -> Iterator[Json]:
         pool.shutdown(cancel_futures=True)
 
 
-def _process(pipe: Connection, job: Job) -> None:
+def _process(pipe: Connection, job: Job, folder: Path) -> None:
     """What the process of one submission does."""
     from weightdecay.grading import worker  # torch and pytest; only here
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends us
     assert job.submission.notebook is not None
-    folder = worker.folder_that_goes()
+    worker.end_with_the_command(folder)
     place = Place(folder, job.exercise, job.hidden, job.isolated)
-    answer: Json | RunError
     try:
-        answer = worker.graded(place, job.submission.notebook, job.limits)
+        pipe.send(worker.graded(place, job.submission.notebook, job.limits))
     except RunError as e:
-        answer = e
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    pipe.send(answer)  # the last thing: whoever gets it ends this process
+        pipe.send(e)

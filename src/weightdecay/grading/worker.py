@@ -17,9 +17,8 @@ from weightdecay.grading.sandbox import Limits, Place, furnish
 from weightdecay.runs import Json
 
 
-def folder_that_goes() -> Path:
-    """A temporary folder that is removed, and this process ended, when the command is killed."""
-    folder = Path(tempfile.mkdtemp(prefix="wd-")).resolve()
+def end_with_the_command(folder: Path) -> None:
+    """Remove the folder and end this process when the command that started it is killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -29,7 +28,6 @@ def folder_that_goes() -> Path:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-    return folder
 
 
 def graded(place: Place, notebook: str, limits: Limits) -> Json:
