@@ -16,6 +16,7 @@ from scipy import stats as scipy_stats
 
 from weightdecay.stats import (
     Array,
+    bca_interval,
     best_p,
     holm,
     mean_interval,
@@ -24,7 +25,6 @@ from weightdecay.stats import (
     peak_p,
     prediction_interval,
     sign_flip_p,
-    student_interval,
 )
 
 
@@ -35,7 +35,7 @@ def is_near(count: int, of: int, rate: float) -> bool:
 
 def test_interval_of_a_normal_sample_is_close_to_students() -> None:
     x = np.random.default_rng(1).normal(5, 2, 60)
-    e = mean_interval(x.tolist())
+    e = bca_interval(x.tolist())
     low, high = scipy_stats.t.interval(0.95, 59, x.mean(), scipy_stats.sem(x))
     assert e.mean == pytest.approx(x.mean())
     assert [e.low, e.high] == pytest.approx([low, high], abs=0.1)
@@ -61,8 +61,8 @@ def test_intervals_of_nine_seeds_cover_the_mean_as_often_as_their_docstring_says
     covered = {"bca": 0, "student": 0}
     for _ in range(1500):
         x = NOISES[noise](rng).tolist()
-        covered["bca"] += mean_interval(x).covers(0)
-        covered["student"] += student_interval(x).covers(0)
+        covered["bca"] += bca_interval(x).covers(0)
+        covered["student"] += mean_interval(x).covers(0)
     assert is_near(covered["bca"], 1500, bca)
     assert is_near(covered["student"], 1500, student)
     assert not is_near(covered["bca"], 1500, 0.95)
@@ -70,20 +70,20 @@ def test_intervals_of_nine_seeds_cover_the_mean_as_often_as_their_docstring_says
 
 def test_interval_is_the_same_each_time() -> None:
     values = [0.1, 0.4, 0.2, 0.9, 0.3]
-    assert mean_interval(values) == mean_interval(values)
+    assert bca_interval(values) == bca_interval(values)
 
 
 def test_equal_values_have_an_interval_of_no_width() -> None:
-    e = mean_interval([0.5, 0.5, 0.5])
+    e = bca_interval([0.5, 0.5, 0.5])
     assert (e.mean, e.low, e.high) == (0.5, 0.5, 0.5)
-    rounding = mean_interval([0.3 - 0.1, 0.2, 0.2])
+    rounding = bca_interval([0.3 - 0.1, 0.2, 0.2])
     assert rounding.low == rounding.high == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_too_few_or_broken_values_are_named(values: list[float]) -> None:
     with pytest.raises(ValueError, match="two or more finite values"):
-        mean_interval(values)
+        bca_interval(values)
 
 
 @pytest.mark.parametrize("n", [3, 6, 9])
@@ -141,7 +141,7 @@ def test_arms_of_different_lengths_are_no_pairs() -> None:
 
 def test_student_and_prediction_intervals_in_closed_form() -> None:
     quantile = 12.7062  # of Student's t with one degree of freedom, at 0.975
-    e, new = student_interval([0.0, 2.0]), prediction_interval([0.0, 2.0])
+    e, new = mean_interval([0.0, 2.0]), prediction_interval([0.0, 2.0])
     assert (e.mean, e.high - e.mean) == pytest.approx((1.0, quantile), rel=1e-5)
     assert (new.mean, new.mean - new.low) == pytest.approx((1.0, quantile * math.sqrt(3)), rel=1e-5)
     same = prediction_interval([0.5, 0.5, 0.5])
@@ -157,7 +157,7 @@ def test_a_new_seed_falls_into_the_prediction_interval_as_often_as_it_says() -> 
     for _ in range(runs):
         *seeds, new = rng.normal(0, 1, 10).tolist()
         inside += prediction_interval(seeds).covers(new)
-        inside_mean += student_interval(seeds).covers(new)
+        inside_mean += mean_interval(seeds).covers(new)
         inside_normal += bool(abs(new - np.mean(seeds)) <= 1.96 * np.std(seeds, ddof=1))
     assert is_near(inside, runs, 0.95)
     assert not is_near(inside_mean, runs, 0.95)

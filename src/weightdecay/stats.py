@@ -50,12 +50,25 @@ class Effect(Estimate):
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
-    """Mean with its BCa bootstrap interval (Efron 1987); for pairs, pass their differences.
+    """Mean with Student's interval; for pairs, pass their differences.
+
+    Exact for normal values, and nearer to what it says than `bca_interval` on every kind of sample
+    tried at n = 6 and 9. Values that are all equal have an interval of no width.
+
+    Raises:
+        ValueError: for fewer than two values or one that is not finite.
+    """
+    x = _sample(values)
+    return _around_mean(x, float(stats.sem(x)), confidence)
+
+
+def bca_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """Mean with its BCa bootstrap interval (Efron 1987).
 
     Values that are all equal have an interval of no width.
 
     With few seeds it is narrower than it says. For n = 6, 9, 20 its 95 % interval covered the mean
-    of 85.7, 88.5, 93.0 % of normal samples (`student_interval`: 94.7, 94.5, 95.4 %), of 82.4, 85.5,
+    of 85.7, 88.5, 93.0 % of normal samples (`mean_interval`: 94.7, 94.5, 95.4 %), of 82.4, 85.5,
     92.5 % of exponential ones (88.0, 89.3, 92.7 %), and of 83.2, 85.3, 89.4 % of those from a
     Student t with 3 degrees of freedom (95.8, 96.2, 96.4 %).
 
@@ -76,17 +89,6 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate
     return Estimate(float(x.mean()), float(interval.low), float(interval.high), x.size)
 
 
-def student_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
-    """Mean with Student's interval: exact for normal values, and nearer to what it says than
-    `mean_interval` on every kind of sample tried at n = 6 and 9.
-
-    Raises:
-        ValueError: for fewer than two values or one that is not finite.
-    """
-    x = _sample(values)
-    return _around_mean(x, float(stats.sem(x)), confidence)
-
-
 def prediction_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     """Where one new seed should fall (Student): what a rerun with another seed has to agree with.
 
@@ -102,13 +104,13 @@ def paired_effect(treated: Sequence[float], control: Sequence[float]) -> Effect:
     95 % interval of the differences and the p of `sign_flip_p`.
 
     Raises:
-        ValueError: for arms of different lengths, and as `student_interval`.
+        ValueError: for arms of different lengths, and as `mean_interval`.
     """
     a, b = _sample(treated), _sample(control)
     if a.size != b.size:
         raise ValueError(f"expected as many treated as control seeds, got {a.size} and {b.size}")
     differences = (a - b).tolist()
-    return Effect(**asdict(student_interval(differences)), p=sign_flip_p(differences))
+    return Effect(**asdict(mean_interval(differences)), p=sign_flip_p(differences))
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
