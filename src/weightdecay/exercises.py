@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console, Group
+from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -55,7 +55,8 @@ def exercises() -> None:
     got = sum(report.points(e, states.get(e.id)) for e in there)
     total = sum(e.public_points for e in there)
     bar = ProgressBar(total=total or 1, completed=got, width=40)
-    console.print(Group(table, "", bar, report.score(there, states)), soft_wrap=False)
+    for line in (table, "", bar, report.score(there, states)):
+        console.print(line, soft_wrap=False)
 
 
 def check(number: Positional[Number], notebook: Positional[Path | None] = None) -> None:
@@ -90,17 +91,22 @@ def watch(number: Positional[Number], notebook: Positional[Path | None] = None) 
 
     exercise = load(number)
     path = (notebook or notebook_of(exercise)).resolve()
+    seen = _stamp(path)
     _check(exercise, path)
     console.print(f"\nWatching {path.name}: save it to check again, Ctrl-C ends.", style="dim")
     try:
-        # The folder, for an editor may save by renaming another file to this one's name.
-        for changes in saves(path.parent, recursive=False):
-            if any(Path(changed) == path for _, changed in changes) and path.exists():
-                console.rule(now(), style="dim")
-                try:
-                    _check(exercise, path)
-                except RunError as e:
-                    console.print(f"error: {e}", markup=False)
+        # The folder, for an editor may save by renaming another file to this one's name. And every
+        # second, for what was saved while the first check ran.
+        for _ in saves(path.parent, recursive=False, yield_on_timeout=True, rust_timeout=1000):
+            stamp = _stamp(path)
+            if stamp in (seen, None):
+                continue
+            seen = stamp
+            console.rule(now(), style="dim")
+            try:
+                _check(exercise, path)
+            except RunError as e:
+                console.print(f"error: {e}", markup=False)
     except KeyboardInterrupt:
         return
 
@@ -178,6 +184,15 @@ def _check(exercise: Exercise, path: Path) -> None:
     for error in done.errors:
         console.print(error, markup=False, style="red")
     console.print(done.text, markup=False)
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is saved; None while there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _shown(line: str) -> str:

@@ -123,9 +123,12 @@ def _executed(exercise: Exercise) -> Json:
     notebook: Any = nbformat.from_dict(solution_notebook(exercise))
     try:
         execute(notebook, exercise.folder, {}, allow_errors=False, timeout=TIMEOUT)
-    except (CellExecutionError, CellTimeoutError) as e:
-        last = str(e).strip().splitlines()[-1]
-        raise RunError(f"{exercise.folder / SOLUTION_NOTEBOOK}: a cell fails: {last}") from e
+    except CellExecutionError as e:
+        path = exercise.folder / SOLUTION_NOTEBOOK
+        raise RunError(f"{path}: a cell fails: {e.ename}: {e.evalue}") from e
+    except CellTimeoutError as e:
+        path = exercise.folder / SOLUTION_NOTEBOOK
+        raise RunError(f"{path}: a cell takes more than {TIMEOUT} s") from e
     notebook.metadata.update(KERNEL)  # the kernel puts its exact version there
     return dict(notebook)
 
