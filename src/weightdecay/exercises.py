@@ -55,8 +55,9 @@ def exercises() -> None:
     got = sum(report.points(e, states.get(e.id)) for e in there)
     total = sum(e.public_points for e in there)
     bar = ProgressBar(total=total or 1, completed=got, width=40)
-    for line in (table, "", bar, report.score(there, states)):
-        console.print(line, soft_wrap=False)
+    overall = Table.grid(padding=(0, 2))
+    overall.add_row(bar, report.score(there, states))
+    console.print(table, "", overall, sep="\n", soft_wrap=False)
 
 
 def check(number: Positional[Number], notebook: Positional[Path | None] = None) -> None:
