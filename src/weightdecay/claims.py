@@ -3,12 +3,7 @@
 ``claims.yml`` holds one record a claim. Its first keys are written by people: what a source says,
 in our words. The last ones, `measured`, `interval`, `held`, `n` and `verdict`, are computed from
 results files by the module named in `measure` and never typed. A claim without such a module is
-"not measured yet".
-
-A claimed value counts as *reproduced* if the measured mean is within 10 % of it or if the 95 %
-interval over seeds covers it. A claim is *direction only* if its sizes fail and yet everything it
-asserts without a number held: paired differences with the asserted sign and an interval that
-excludes zero. Otherwise it is *not reproduced*.
+"not measured yet". `weightdecay.verdicts` has the rules.
 """
 
 from __future__ import annotations
@@ -16,36 +11,26 @@ from __future__ import annotations
 import importlib
 import io
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from weightdecay import runs
 from weightdecay.runs import Json, RunError
-from weightdecay.stats import Estimate, mean_interval
+from weightdecay.verdicts import Claim, Direction, Quantity, Verdict, digits, markdown
+
+__all__ = ["Claim", "Direction", "Quantity", "Record", "Verdict", "digits", "markdown", "measured"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER = ROOT / "claims.yml"
 BOOK = ROOT / "book"
-TOLERANCE = 0.10
 COMPUTED = ("measured", "interval", "held", "n", "verdict")
-
-
-class Verdict(StrEnum):
-    """What became of a claim."""
-
-    REPRODUCED = "reproduced"
-    DIRECTION = "direction only"
-    NOT_REPRODUCED = "not reproduced"
-    CONFOUNDED = "confounded"
-    NOT_TESTABLE = "not testable at this scale"
-    NOT_MEASURED = "not measured yet"
 
 
 class Record(BaseModel):
@@ -69,103 +54,12 @@ class Record(BaseModel):
     verdict: Verdict = Verdict.NOT_MEASURED
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """One number of a claim: what it is, the value claimed (if any) and the measured one."""
-
-    name: str
-    claimed: float | None
-    estimate: Estimate
-
-    @property
-    def agrees(self) -> bool:
-        """Within 10 % of the claimed value, or covered by the interval."""
-        if self.claimed is None:
-            return True
-        e = self.estimate
-        close = abs(e.mean - self.claimed) <= TOLERANCE * abs(self.claimed)
-        return close or e.low <= self.claimed <= e.high
-
-
-@dataclass(frozen=True)
-class Direction:
-    """Something that a claim asserts without a number: what, whether it held, and the evidence."""
-
-    words: str
-    held: bool
-    estimate: Estimate | None
-    """None where there is nothing to estimate, such as the step of a difference that never came."""
-
-
-@dataclass
-class Claim:
-    """A claim with what was measured for it."""
-
-    id: str
-    statement: str
-    claimed: dict[str, float]
-    quantities: list[Quantity] = field(default_factory=list)
-    directions: list[Direction] = field(default_factory=list)
-    testable: bool = True
-    """False if the effect that the claim speaks of is not there to look at."""
-    confounded: str | None = None
-    """The control that the claim's explanation does not survive, if there is one."""
-
-    @property
-    def verdict(self) -> Verdict:
-        if not self.testable:
-            return Verdict.NOT_TESTABLE
-        directions = bool(self.directions) and all(d.held for d in self.directions)
-        sizes = all(q.agrees for q in self.quantities)
-        came_back = sizes and (directions or not self.directions)
-        numbers = any(q.claimed is not None for q in self.quantities)
-        if self.confounded and (came_back or directions):
-            return Verdict.CONFOUNDED
-        if came_back:
-            return Verdict.REPRODUCED
-        return Verdict.DIRECTION if directions and numbers else Verdict.NOT_REPRODUCED
-
-    def add(self, name: str, values: Sequence[float]) -> Estimate:
-        """Measure one quantity over seeds."""
-        estimate = mean_interval(values)
-        self.quantities.append(Quantity(name, self.claimed.get(name), estimate))
-        return estimate
-
-    def direction(self, words: str, differences: Sequence[float], sign: int) -> None:
-        """Does a paired difference have this sign, with an interval that excludes zero?"""
-        e = mean_interval(differences)
-        self.directions.append(Direction(words, e.low > 0 if sign > 0 else e.high < 0, e))
-
-    def computed(self) -> Json:
-        """The computed keys of its record."""
-        found = [(q.name, q.estimate) for q in self.quantities]
-        found += [(d.words, d.estimate) for d in self.directions if d.estimate]
-        return {
-            "measured": {name: _round(e.mean) for name, e in found},
-            "interval": {name: [_round(e.low), _round(e.high)] for name, e in found},
-            "held": {d.words: d.held for d in self.directions},
-            "n": min((e.n for _, e in found), default=None),
-            "verdict": str(self.verdict),
-        }
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.width = 4096
-    yaml.default_flow_style = None
-    return yaml
-
-
 def _plain(path: Path) -> list[Json]:
     try:
         records = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except OSError as e:
         raise RunError(f"{path}: {e.strerror}") from e
-    except YAMLError as e:
+    except (YAMLError, ValueError, RecursionError) as e:  # as in `runs.read_yaml`
         raise RunError(f"{path}: not valid YAML: {' '.join(str(e).split())}") from e
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
         raise RunError(f"{path}: expected a list of records")
@@ -194,11 +88,23 @@ def read(path: Path = LEDGER) -> list[Record]:
 
 
 def measure(record: Record) -> Claim | None:
-    """The claim measured from results files; None if nothing measures it yet."""
+    """The claim measured from results files; None if nothing measures it yet.
+
+    Raises:
+        RunError: if its module cannot, or gives one name to two things.
+    """
     if record.measure is None:
         return None
     claim = Claim(record.id, record.statement, record.claimed)
-    importlib.import_module(record.measure).measure(claim)
+    try:
+        importlib.import_module(record.measure).measure(claim)
+    except (ImportError, AttributeError, KeyError, ValueError) as e:
+        # A module that is not there or does not know the claim; results that are not numbers.
+        found = f"{type(e).__name__}: {e}"
+        raise RunError(f"{record.id}: measure = {record.measure} cannot; {found}") from e
+    names = [q.name for q in claim.quantities] + [d.words for d in claim.directions]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise RunError(f"{record.id}: {record.measure} measures {min(twice)} twice")
     return claim
 
 
@@ -208,76 +114,111 @@ def measured(part: str, path: Path = LEDGER) -> dict[str, Claim]:
     return {name: claim for name, claim in found.items() if claim}
 
 
+def _fresh(record: Record) -> Json:
+    """The computed keys as the results give them now."""
+    claim = measure(record)
+    return claim.computed() if claim else {"verdict": str(Verdict.NOT_MEASURED)}
+
+
 def differences(path: Path = LEDGER) -> list[str]:
     """A sentence for each committed value or verdict that does not follow from results files."""
     found = []
     for record in read(path):
-        claim = measure(record)
-        fresh = claim.computed() if claim else {"verdict": str(Verdict.NOT_MEASURED)}
+        fresh, committed = _fresh(record), record.model_dump(mode="json")
         for key in COMPUTED:
-            committed, now = record.model_dump(mode="json").get(key), fresh.get(key)
-            if committed != now:
-                found.append(f"{record.id}: {key} is {committed}, the results give {now}")
+            if committed.get(key) != fresh.get(key):
+                found.append(
+                    f"{record.id}: {key} is {committed.get(key)}, the results give {fresh.get(key)}"
+                )
     return found
 
 
 def write(path: Path = LEDGER) -> None:
-    """Put what the results give into the ledger; comments and what people wrote stay."""
-    claims = {record.id: measure(record) for record in read(path)}
-    yaml = _yaml()
-    records = yaml.load(path.read_text("utf-8"))
+    """Put what the results give into the ledger.
+
+    Only the lines of computed keys change, and those only in records that no longer follow from the
+    results: everything else, comments on lines of their own included, stays byte for byte.
+    """
+    fresh = {record.id: _fresh(record) for record in read(path)}
+    text = path.read_text("utf-8")
+    lines = io.StringIO(text).readlines()  # YAML's idea of a line here, str.splitlines has others
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    records = YAML().load(text)  # this one knows the line of each key
     for record in records:
-        claim = claims[record["id"]]
-        for key in COMPUTED:
-            record.pop(key, None)
-        record.update(claim.computed() if claim else {"verdict": str(Verdict.NOT_MEASURED)})
+        if record.fa.flow_style() or next(iter(record)) != "id" or record.lc.data["id"][1] != 2:
+            raise RunError(f"{path}: {record['id']}: expected `- id: …` first, a key a line")
+    ends = [record.lc.line for record in records[1:]] + [len(lines)]
+    for record, end in reversed(list(zip(records, ends, strict=True))):
+        now = fresh[record["id"]]
+        if {key: record[key] for key in COMPUTED if key in record} != now:
+            lines[record.lc.line : end] = _replaced(record, lines, end, now)
+    runs.write_text(path, "".join(lines))
+
+
+def _replaced(record: Any, lines: list[str], end: int, now: Json) -> list[str]:
+    """A record's lines with its computed keys taken out and the new ones behind the others."""
+    starts = {key: position[0] for key, position in record.lc.data.items()}
+    order = sorted(starts, key=lambda key: starts[key])
+    stops = dict(zip(order, [*(starts[key] for key in order[1:]), end], strict=True))
+    kept: list[str] = []
+    after: list[str] = []
+    for key in order:
+        block = lines[starts[key] : stops[key]]
+        last = max(i for i, line in enumerate(block) if not _is_remark(line))
+        kept += [] if key in COMPUTED else block[: last + 1]
+        remarks = [line for line in block[0 if key in COMPUTED else last + 1 :] if _is_remark(line)]
+        (after if key in COMPUTED or key == order[-1] else kept).extend(remarks)
+    return [*kept, *(f"  {line}\n" for line in _dumped(now).splitlines()), *after]
+
+
+def _is_remark(line: str) -> bool:
+    """An empty line, or a comment on a line of its own."""
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as such; to leave it out would look like something forgotten."""
+
+
+_Representer.add_representer(
+    type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+)
+
+
+def _dumped(computed: Json) -> str:
+    yaml: Any = YAML()
+    yaml.Representer = _Representer
+    yaml.width = 4096
+    yaml.default_flow_style = None
+    keys = CommentedMap(computed)
+    keys.fa.set_block_style()
     out = io.StringIO()
-    yaml.dump(records, out)
-    runs.write_text(path, out.getvalue())
+    yaml.dump(keys, out)
+    return out.getvalue()
 
 
-_VERDICTS = "|".join(sorted((re.escape(v) for v in Verdict), key=len, reverse=True))
-_SENTENCE = re.compile(rf"\b([BCHP][1-9][0-9]?)(?:\s+(?:is|was)|:|,)?\s+\**({_VERDICTS})\b")
+_STEMS = r"not\s+reproduced|reproduced|direction\s+only|confounded|not\s+testable|not\s+measured"
+_ID = r"[BCHP][1-9][0-9]?"
+_SENTENCE = re.compile(
+    rf"\b({_ID}(?:(?:,? and |, ){_ID})*)"  # B2, or B2, B3 and B4
+    r"\s*[:,–—(|]?\s*"
+    r"(?:(?:is|was|are|were|comes? out|came out)(?: as)?\s+(?:(?:both|all)\s+)?)?"
+    rf"((?i:{_STEMS}))\b"
+)
 
 
 def sentences(book: Path = BOOK, path: Path = LEDGER) -> Iterator[str]:
     """A sentence for each place in the book that gives a claim another verdict than the ledger."""
     verdicts = {record.id: record.verdict for record in read(path)}
     for chapter in sorted(book.rglob("*.md")):
-        for number, line in enumerate(chapter.read_text("utf-8").splitlines(), 1):
-            for name, said in _SENTENCE.findall(line):
+        # Without emphasis; the lines stay, and a sentence may run over the end of one.
+        text = re.sub(r"[*_`]", "", chapter.read_text("utf-8"))
+        for match in _SENTENCE.finditer(text):
+            place = f"{chapter}: line {text.count(chr(10), 0, match.start()) + 1}"
+            said = " ".join(match[2].lower().split())
+            for name in re.findall(_ID, match[1]):
                 if name not in verdicts:
-                    yield f"{chapter}: line {number}: {name} is not in the ledger"
-                elif said != verdicts[name]:
-                    yield (
-                        f"{chapter}: line {number}: {name} is said to be {said}, "
-                        f"the ledger has {verdicts[name]}"
-                    )
-
-
-def digits(e: Estimate, sign: str = "") -> str:
-    """Mean and interval with three significant digits, whole numbers whole."""
-    if e.low == e.high:
-        return f"{e.mean:g}"
-    numbers = [
-        f"{v:{sign}.0f}" if abs(v) >= 100 else f"{v:{sign}.3g}" for v in (e.mean, e.low, e.high)
-    ]
-    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
-
-
-def markdown(found: Sequence[Claim]) -> str:
-    """Each claim with its verdict, and under it what was claimed and what was measured."""
-    lines = []
-    for claim in found:
-        lines += [f"**{claim.id}: {claim.verdict}.** {claim.statement}", ""]
-        lines += ["| | claimed | measured [95 % interval] |", "|---|---|---|"]
-        for q in claim.quantities:
-            claimed = "" if q.claimed is None else f"{q.claimed:g}"
-            mark = "" if q.claimed is None else " ✓" if q.agrees else " ✗"
-            lines.append(f"| {q.name} | {claimed} | {digits(q.estimate)}{mark} |")
-        for d in claim.directions:
-            mark = ("✓" if d.held else "✗") if claim.testable else "–"
-            evidence = digits(d.estimate, "+") if d.estimate else "at no step to the end"
-            lines.append(f"| {d.words} | yes | {evidence} {mark} |")
-        lines.append("")
-    return "\n".join(lines)
+                    yield f"{place}: {name} is not in the ledger"
+                elif not verdicts[name].startswith(said):
+                    yield f"{place}: {name} is said to be {said}, the ledger has {verdicts[name]}"
