@@ -33,9 +33,17 @@ def exercises() -> None:
     from weightdecay.grading.toc import parts
 
     there, states = all_exercises(), progress.states()
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "exercise", "chapter", "min", "difficulty", "points", "state"):
-        table.add_column(heading, justify="right" if heading in ("min", "points") else "left")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for heading in ("", "exercise", "chapter", "min", "level", "points", "state"):
+        # In a narrow window the chapter is shortened, nothing else.
+        right, whole = heading in ("min", "points"), heading != "chapter"
+        table.add_column(
+            heading,
+            justify="right" if right else "left",
+            no_wrap=whole,
+            overflow="ellipsis",
+            min_width=3 if whole else 12,
+        )
     part_of = {c: part for part, chapters in parts().items() for c in chapters}
     part = None
     for e in there:
@@ -48,13 +56,13 @@ def exercises() -> None:
             e.title,
             e.chapter,
             str(e.minutes),
-            f"{e.difficulty} of 5",
-            f"{report.points(e, state)} / {e.public_points}",
+            f"{e.difficulty}/5",
+            f"{report.points(e, state)}/{e.public_points}",
             f"[green]✓ {status}[/green]" if status.startswith("passed") else status,
         )
     got = sum(report.points(e, states.get(e.id)) for e in there)
     total = sum(e.public_points for e in there)
-    bar = ProgressBar(total=total or 1, completed=got, width=40)
+    bar = ProgressBar(total=total or 1, completed=got, width=20)
     overall = Table.grid(padding=(0, 2))
     overall.add_row(bar, report.score(there, states))
     console.print(table, "", overall, sep="\n", soft_wrap=False)

@@ -127,8 +127,8 @@ def test_the_list_shows_part_state_points_and_score(
     assert "Part 1 · Theory" in lines[1]
     rows = [line.split() for line in lines[2:4]]
     assert rows[0][:5] == ["01", "Shrink", "a", "weight", "theory/shrinkage"]
-    assert rows[0][-5:] == ["4", "/", "4", "✓", "passed"]
-    assert rows[1][-4:] == ["1", "/", "4", "begun"]
+    assert rows[0][-3:] == ["4/4", "✓", "passed"]
+    assert rows[1][-2:] == ["1/4", "begun"]
     assert lines[-1].rstrip().endswith("Score: 5 of 8 points, 1 of 2 exercises passed.")
 
 
