@@ -93,6 +93,12 @@ grade *paths: _install
 exercises: _install
     @python -m weightdecay exercises
 
+# Open an exercise in JupyterLab, e.g. `just exercise 02`
+[group('exercises')]
+[positional-arguments]
+exercise number: _install
+    @python -m jupyterlab exercises/"$1"-*/exercise.ipynb
+
 # Check an exercise's notebook, e.g. `just check 02`, or another one: `just check 02 mine.ipynb`
 [group('exercises')]
 [no-exit-message]

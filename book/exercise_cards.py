@@ -57,8 +57,10 @@ def cascade(hints: list[str], depth: int, first: int = 1) -> str:
 def card(exercise: Exercise, where: str) -> str:
     """MyST text of the card; `where` is the path from the page to the folder of exercises."""
     h = exercise.header
+    hidden = h.points - exercise.public_points
+    more = f" and {hidden} more when graded" if hidden else ""
     facts = (
-        f"{h.minutes} minutes · {h.points} points · "
+        f"{h.minutes} minutes · {exercise.public_points} points{more} · "
         f"difficulty {_stars(h.difficulty)} · importance {_stars(h.importance)}"
     )
     notebook = f"{where}/{exercise.id}/{EXERCISE_NOTEBOOK}"
