@@ -153,7 +153,7 @@ def test_a_setting_twice_is_refused(tmp_path: Path, grids: str) -> None:
     [
         ({"more": "  - [\n"}, ["not valid YAML"]),
         ({"more": "sede: 1\n"}, ["unknown key sede", "accepted: task, base, grids, seeds"]),
-        ({"quick": "{gird: {}}"}, ["quick"]),
+        ({"quick": "{seeds: [1]}"}, ["quick.grid is missing"]),
         ({"quick": f"{QUICK[:-1]}, x: 1}}"}, ["unknown key quick.x", "grid, seeds, columns"]),
         ({"seeds": "[1, 2, 1]"}, ["seeds = [1, 2, 1]", "once"]),
         ({"seeds": "[1.5]"}, ["seeds.0 = 1.5", "integer"]),

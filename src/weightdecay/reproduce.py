@@ -82,8 +82,8 @@ def _expected(table: Table, job: Job, column: str) -> tuple[float | None, Estima
     if len(others) < FEWEST or 0 < lost < len(others):
         raise RunError(
             f"{column} of {job.name} cannot be compared: {len(others) - lost} of {len(others)} "
-            f"other seeds have a number; needed: all or none, and {FEWEST} or more (of three seeds: "
-            "let quick take a fourth)"
+            f"other seeds have a number; needed: all or none, and {FEWEST} or more (a sweep of "
+            "three seeds can name a fourth under quick)"
         )
     if lost:
         return own, Estimate(math.nan, math.nan, math.nan, lost)
