@@ -2,7 +2,7 @@
 
 The rungs compute their evidence from run directories and are in `rungs`; here is the order in
 which they are climbed and where it stops. ``python -m weightdecay diagnose A B [C …]``; further
-runs serve as the ablation.
+runs serve as the ablation. Rungs 5 to 8, about a single run, are in `signatures`.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def diagnose(a: Run, b: Run, others: Sequence[Run] = ()) -> Report:
     if list(keys) != [DECAY]:
         return Report(
             [first],
-            f"The runs differ in {next(iter(keys))}, not in weight decay; the "
-            "other rungs are about weight decay.",
+            f"The runs differ in {next(iter(keys))}, not in weight decay; rungs 2 to 4 are about "
+            "weight decay. Rungs 5 to 8 look at one run each: just phase-18-diagnose RUN.",
         )
     less, more = sorted((a, b), key=weight_decay)
     rungs = [

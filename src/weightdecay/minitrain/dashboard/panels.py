@@ -246,7 +246,7 @@ def build(runs: Sequence[Run]) -> Page:
         "batch",
         "Loss of the training batch",
         "nats per token",
-        "Every tenth step, as the optimizer sees it: with dashes the floor of who knows the past.",
+        "Every tenth step, before the update: the loss as the optimizer sees it.",
         {"all": _step_lines(runs, "batch_loss")},
         log=True,
         lines=lambda: _references(runs)[-1:],
