@@ -210,22 +210,32 @@ def flips(n: int) -> Array:
     return np.array(list(itertools.product([1.0, -1.0], repeat=n)))
 
 
-def test_peak_and_best_count_every_flip_of_the_rows() -> None:
-    v = np.random.default_rng(7).normal([0.9, 0.0, 0.4], 0.7, (6, 3))
+def sums(d: Array) -> Array:
+    """(flips, rivals): sums of differences (seeds, rivals) over their root sum of squares; the
+    first row changes no sign."""
+    return np.asarray(flips(len(d)) @ d / np.sqrt((d**2).sum(0)))
 
-    def root(d: Array) -> Array:  # (flips, rivals): sums over their root sum of squares
-        return np.asarray(flips(6) @ d / np.sqrt((d**2).sum(0)))
 
-    lead = root(v[:, [0]] - v[:, 1:])
-    near, far = np.argsort(lead[0])  # the first row of `flips` changes no sign
-    first = np.mean(lead.max(1) >= lead[0, far] - 1e-12)
-    last = np.mean(lead[:, near] >= lead[0, near] - 1e-12)
-    assert 0 < first < 1
-    adjusted = peak_p(v, 0)
-    assert adjusted[far] == pytest.approx(first)
-    assert adjusted[near] == pytest.approx(max(first, last))
+def test_peak_steps_down_over_every_flip_of_the_rows() -> None:
+    rng = np.random.default_rng(7)
+    seen = set()
+    for _ in range(40):
+        v = rng.normal([0.7, 0.2, 0.0], 0.7, (6, 3))
+        lead = sums(v[:, [0]] - v[:, 1:])
+        near, far = np.argsort(lead[0])
+        first = np.mean(lead.max(1) >= lead[0, far] - 1e-12)
+        last = np.mean(lead[:, near] >= lead[0, near] - 1e-12)
+        seen.add((near < far, first > last))
+        adjusted = peak_p(v, 0)
+        assert adjusted[far] == pytest.approx(first)
+        assert adjusted[near] == pytest.approx(max(first, last))
+    assert len(seen) == 4  # either rival first, and either step deciding
+
+
+def test_best_counts_every_flip_of_the_rows() -> None:
+    v = np.random.default_rng(7).normal([0.9, 0.5, 0.0], 0.7, (6, 3))
     for k, p in enumerate(best_p(v)):
-        rivals = root(np.delete(v, k, 1) - v[:, [k]]).max(1)
+        rivals = sums(np.delete(v, k, 1) - v[:, [k]]).max(1)
         assert p == pytest.approx(np.mean(rivals >= rivals[0] - 1e-12))
 
 
