@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from weightdecay.grading import Mismatch, expect
 
-Step = Callable[..., tuple[Tensor, Tensor, Tensor]]
+Step = Callable[..., Any]  # the learner's: whatever it returns
 
 
 def normal(rng: np.random.Generator, *shape: int) -> Tensor:
@@ -59,8 +59,9 @@ def learners(
     for t, (g, rate) in enumerate(zip(gradients, rates, strict=True), 1):
         new = step(w, g.clone(), m, v, t, **{**s, "lr": rate})
         if not isinstance(new, tuple | list) or len(new) != 3:
+            size = f" of {len(new)}" if isinstance(new, tuple | list) else ""
             raise Mismatch(
-                f"observed: a {type(new).__name__} returned\nexpected: three tensors, w, m, v"
+                f"observed: a {type(new).__name__}{size} returned\nexpected: three tensors, w, m, v"
             )
         w, m, v = new
     return w, m, v

@@ -27,12 +27,9 @@ def drawn(rng: np.random.Generator) -> dict[str, float]:
 
 
 def ask(classify: Classify, kind: str, box: Callable[..., Any], settings: dict[str, Any]) -> None:
-    expect(
-        classify(partial(box, **settings)),
-        kind,
-        inputs={"box": "hidden", **settings},
-        what="classify",
-    )
+    """What is in the box stays hidden; its η and λ are told."""
+    inputs = {"box": "a hidden one", "η": settings["lr"], "λ": settings["weight_decay"]}
+    expect(classify(partial(box, **settings)), kind, inputs=inputs, what="classify")
 
 
 @pytest.mark.points(2)

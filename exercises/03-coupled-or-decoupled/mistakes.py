@@ -22,6 +22,7 @@ PROBE_BOXES: list[Box] = [
     partial(optim.AdamW, lr=1e-4, weight_decay=1e-4),  # 1 - 1e-8 is 1 in float32
     partial(optim.Adam, lr=0.1, weight_decay=1.0, decoupled_weight_decay=True),
     partial(RuleOptimizer, rule=adam_l2, lr=1e-4, weight_decay=0.1),
+    partial(optim.Adam, lr=0.1, weight_decay=1e-4),  # λw is no longer far above Adam's ε
 ]
 
 
@@ -74,6 +75,29 @@ def in_single_precision(box: Box) -> str:
     return "decoupled" if torch.isclose(share[0], share[1], rtol=0.1) else "l2"
 
 
+def within_a_tolerance(box: Box) -> str:
+    distance = lost_without_gradient(box)
+    start = torch.tensor([1.0, 0.1], dtype=torch.float64)
+    if torch.allclose(start - distance, start):
+        return "none"
+    share = distance / start
+    return "decoupled" if torch.isclose(share[0], share[1], rtol=0.1) else "l2"
+
+
+def exactly_equal_distances(box: Box) -> str:
+    distance = lost_without_gradient(box)
+    if not distance.any():
+        return "none"
+    return "l2" if torch.isclose(distance[0], distance[1], rtol=1e-5, atol=0.0) else "decoupled"
+
+
+def equal_distances_within_a_tolerance(box: Box) -> str:
+    distance = lost_without_gradient(box)
+    if not distance.any():
+        return "none"
+    return "l2" if torch.isclose(distance[0], distance[1]) else "decoupled"
+
+
 def only_the_loss_scale(box: Box) -> str:
     generator = torch.Generator().manual_seed(0)
     gradients = 0.1 * torch.randn(20, 2, generator=generator, dtype=torch.float64)
@@ -101,7 +125,10 @@ MISTAKES = [
     Mistake("shrinks-so-decoupled", "classify", shrinks_so_decoupled),
     Mistake("by-the-class", "classify", by_the_class),
     Mistake("gradient-of-none", "classify", gradient_of_none),
-    Mistake("in-single-precision", "classify", in_single_precision),
+    Mistake("small-decay-not-seen", "classify", in_single_precision),
+    Mistake("small-decay-not-seen", "classify", within_a_tolerance),
+    Mistake("distances-exactly-equal", "classify", exactly_equal_distances),
+    Mistake("distances-exactly-equal", "classify", equal_distances_within_a_tolerance),
     Mistake("only-the-loss-scale", "classify", only_the_loss_scale),
     Mistake("names-swapped", "classify", names_swapped),
 ]

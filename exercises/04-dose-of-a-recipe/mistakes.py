@@ -1,5 +1,6 @@
 """Wrong doses that learners compute."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,54 +39,62 @@ def rates(r: Recipe) -> list[float]:
     return [cosine_learning_rate(s, **shape) for s in range(r["steps"])]
 
 
-def has_none(r: Recipe) -> bool:
-    return bool(r["optimizer"] == "Adam")
+Sum = Callable[[Recipe], float]
 
 
-def without_the_rate(r: Recipe) -> float | None:
-    return None if has_none(r) else float(r["weight_decay"] * r["steps"])
+def without_the_rate(r: Recipe) -> float:
+    return float(r["weight_decay"] * r["steps"])
 
 
-def peak_at_every_step(r: Recipe) -> float | None:
-    return None if has_none(r) else float(r["weight_decay"] * r["peak"] * r["steps"])
+def without_the_decay(r: Recipe) -> float:
+    return sum(rates(r))
 
 
-def without_the_decay(r: Recipe) -> float | None:
-    return None if has_none(r) else sum(rates(r))
+def peak_at_every_step(r: Recipe) -> float:
+    return float(r["weight_decay"] * r["peak"] * r["steps"])
 
 
-def no_warmup(r: Recipe) -> float | None:
-    return None if has_none(r) else r["weight_decay"] * sum(rates(r | {"warmup": 0}))
+def warmup_forgotten(r: Recipe) -> float:
+    return right(r | {"warmup": 0})
 
 
-def warmup_at_the_peak(r: Recipe) -> float | None:
-    if has_none(r):
-        return None
+def warmup_at_the_peak(r: Recipe) -> float:
     after = rates(r)[r["warmup"] :]
     return float(r["weight_decay"] * (r["warmup"] * r["peak"] + sum(after)))
 
 
-def warmup_left_out(r: Recipe) -> float | None:
-    return None if has_none(r) else float(r["weight_decay"] * sum(rates(r)[r["warmup"] :]))
+def warmup_left_out(r: Recipe) -> float:
+    return float(r["weight_decay"] * sum(rates(r)[r["warmup"] :]))
 
 
-def every_optimizer_has_one(r: Recipe) -> float | None:
+def right(r: Recipe) -> float:
     return float(r["weight_decay"] * sum(rates(r)))
 
 
-def l2_never_has_one(r: Recipe) -> float | None:
-    return None if r["optimizer"] in ("Adam", "SGD") else r["weight_decay"] * sum(rates(r))
+def unless(added: Sum, *none: str) -> Callable[[Recipe], float | None]:
+    """The sum, and None for these optimizers."""
+    return lambda r: None if r["optimizer"] in none else added(r)
 
+
+WRONG_SUMS: dict[str, Sum] = {
+    "without-the-rate": without_the_rate,
+    "without-the-decay": without_the_decay,
+    "peak-at-every-step": peak_at_every_step,
+    "warmup-forgotten": warmup_forgotten,
+    "warmup-at-the-peak": warmup_at_the_peak,
+    "warmup-left-out": warmup_left_out,
+}
+# Whoever adds up wrongly is told so first, whatever they think of Adam and SGD.
+OPINIONS = (("Adam",), (), ("Adam", "SGD"))
 
 MISTAKES = [
-    Mistake("without-the-rate", "dose", without_the_rate),
-    Mistake("without-the-decay", "dose", without_the_decay),
-    Mistake("peak-at-every-step", "dose", peak_at_every_step),
-    Mistake("warmup-forgotten", "dose", no_warmup),
-    Mistake("warmup-at-the-peak", "dose", warmup_at_the_peak),
-    Mistake("warmup-left-out", "dose", warmup_left_out),
-    Mistake("every-optimizer-has-one", "dose", every_optimizer_has_one),
-    Mistake("l2-never-has-one", "dose", l2_never_has_one),
+    *(
+        Mistake(symptom, "dose", unless(added, *none))
+        for symptom, added in WRONG_SUMS.items()
+        for none in OPINIONS
+    ),
+    Mistake("every-optimizer-has-one", "dose", right),
+    Mistake("l2-never-has-one", "dose", unless(right, "Adam", "SGD")),
     Mistake("share-is-a-straight-line", "share_left", lambda dose: 1 - dose),
     Mistake("share-that-is-gone", "share_left", lambda dose: 1 - np.exp(-dose)),
     Mistake("share-squared", "share_left", lambda dose: np.exp(-2 * dose)),

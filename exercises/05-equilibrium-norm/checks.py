@@ -14,7 +14,7 @@ Formula = Callable[[float, float], float]
 
 def settled(lr: float, weight_decay: float) -> tuple[float, float]:
     """RMS and mean angle of a step of torch's AdamW on noise, once it has settled."""
-    w = torch.nn.Parameter(torch.zeros(3000, dtype=torch.float64))
+    w = torch.nn.Parameter(torch.zeros(2000, dtype=torch.float64))
     optimizer = torch.optim.AdamW([w], lr=lr, weight_decay=weight_decay, betas=(0.0, 0.999))
     timescale = round(1 / (lr * weight_decay))
     squares, angles = [], []
@@ -52,7 +52,7 @@ def test_rms_is_where_adamw_settles(equilibrium_rms: Formula, rng: np.random.Gen
 @pytest.mark.points(2)
 def test_rotation_is_the_angle_of_adamws_step(rotation: Formula, rng: np.random.Generator) -> None:
     """The angle is that of AdamW's steps on noise, in radians, for two pairs (η, λ)."""
-    for product in (0.01, 0.03):
+    for product in (0.02, 0.03):
         lr, weight_decay = drawn(rng, product)
         expect(
             rotation(lr, weight_decay),
@@ -127,10 +127,10 @@ def test_the_angle_depends_on_the_product_alone(
     lr, weight_decay = drawn(rng, 0.001)
     angle = rotation(lr, weight_decay)
     inputs = {"lr": lr, "weight_decay": weight_decay}
-    expect(
-        rotation(10 * lr, weight_decay / 10), angle, inputs=inputs, what="the angle at 10 η, λ/10"
-    )
-    expect(rotation(4 * lr, weight_decay), 2 * angle, inputs=inputs, what="the angle at 4 η")
+    same, twice = rotation(10 * lr, weight_decay / 10), rotation(4 * lr, weight_decay)
+    expect(same, angle, inputs=inputs, what="the angle at 10 η and λ/10")
+    # Whoever goes beyond first order is right as well.
+    expect(twice, 2 * angle, inputs=inputs, rtol=0.005, what="the angle at 4 η")
 
 
 @pytest.mark.points(1)

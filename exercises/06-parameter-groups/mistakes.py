@@ -20,6 +20,7 @@ def probe_decay_names(f: Any, rng: np.random.Generator) -> Any:
             "embedding": nn.Embedding(5, 4),
             "position_bias": nn.Embedding(5, 2),
             "ln": nn.RMSNorm(4),
+            "convolution": nn.Conv1d(4, 4, 3),
             "attention": nn.MultiheadAttention(4, 2),
             "loose": nn.ParameterDict({"scale": torch.ones(4), "temperature": torch.tensor(1.0)}),
             "hidden": nn.Linear(4, 4),
@@ -96,6 +97,7 @@ def by_layer_type(model: nn.Module) -> Names:
 
 MISTAKES = [
     Mistake("everything-decayed", "decay_names", sorted_by(lambda n, p: True)),
+    Mistake("two-axes-only", "decay_names", sorted_by(lambda n, p: p.dim() == 2)),
     Mistake("biases-decayed", "decay_names", norms_alone_spared),
     Mistake("by-the-word-bias", "decay_names", sorted_by(lambda n, p: "bias" not in n)),
     Mistake("by-the-word-bias", "decay_names", sorted_by(lambda n, p: not n.endswith(".bias"))),
