@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from scipy import stats as scipy_stats
 
 from weightdecay.stats import (
     Array,
+    Estimate,
     bca_interval,
     best_p,
     holm,
@@ -26,6 +28,8 @@ from weightdecay.stats import (
     prediction_interval,
     sign_flip_p,
 )
+
+Interval: TypeAlias = Callable[[list[float]], Estimate]
 
 
 def is_near(count: int, of: int, rate: float) -> bool:
@@ -73,17 +77,20 @@ def test_interval_is_the_same_each_time() -> None:
     assert bca_interval(values) == bca_interval(values)
 
 
-def test_equal_values_have_an_interval_of_no_width() -> None:
-    e = bca_interval([0.5, 0.5, 0.5])
+@pytest.mark.parametrize("interval", [mean_interval, bca_interval])
+def test_equal_values_have_an_interval_of_no_width(interval: Interval) -> None:
+    e = interval([0.5, 0.5, 0.5])
     assert (e.mean, e.low, e.high) == (0.5, 0.5, 0.5)
-    rounding = bca_interval([0.3 - 0.1, 0.2, 0.2])
-    assert rounding.low == rounding.high == pytest.approx(0.2)
+    rounding = interval([0.3 - 0.1, 0.2, 0.2])
+    assert rounding.high - rounding.low <= 1e-15
+    assert rounding.mean == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, float("nan")], [1.0, float("inf")]])
-def test_too_few_or_broken_values_are_named(values: list[float]) -> None:
+@pytest.mark.parametrize("interval", [mean_interval, bca_interval, prediction_interval])
+def test_too_few_or_broken_values_are_named(values: list[float], interval: Interval) -> None:
     with pytest.raises(ValueError, match="two or more finite values"):
-        bca_interval(values)
+        interval(values)
 
 
 @pytest.mark.parametrize("n", [3, 6, 9])
