@@ -69,16 +69,16 @@ def test_dose_of_warmup_stable_decay(dose: Dose, rng: np.random.Generator) -> No
 
 
 @pytest.mark.points(1)
-def test_adam_has_no_dose(dose: Dose, rng: np.random.Generator) -> None:
-    """Adam's weight_decay is divided by each weight's gradients: the dose is None."""
+def test_one_optimizer_has_no_dose(dose: Dose, rng: np.random.Generator) -> None:
+    """Where λ and η do not say by how much every weight shrinks, the dose is None."""
     for schedule in ("cosine", "wsd"):
         recipe = drawn(rng, schedule, optimizer="Adam")
         expect(dose(dict(recipe)), None, inputs=recipe, what="dose")
 
 
 @pytest.mark.points(1)
-def test_plain_sgd_has_a_dose(dose: Dose, rng: np.random.Generator) -> None:
-    """Under SGD without momentum, λ and η do say by how much a weight shrinks."""
+def test_the_other_one_has_a_dose(dose: Dose, rng: np.random.Generator) -> None:
+    """Where they do say it, the dose is the same sum as AdamW's."""
     for schedule in ("cosine", "wsd"):
         ask(dose, drawn(rng, schedule, optimizer="SGD"))
 
