@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from weightdecay.grading import expect
+from weightdecay.grading import Mismatch, expect
 
 Records = list[dict[str, Any]]
 HERE = Path(__file__).resolve().parent
@@ -25,41 +25,34 @@ FACTOR = 1.5
 def test_heron(cause: Callable[..., Any]) -> None:
     """the heron's cause is named, by its name in the table"""
     answer = cause()
-    assert answer in CAUSES, f"observed: {answer!r}\nexpected: one of {', '.join(CAUSES)}"
-    # The right cause is not told: there are only five to choose from.
-    assert answer == CAUSE_OF["heron"], (
-        f"observed: {answer}\nexpected: another cause\n"
-        "inputs:   the records of the heron do not look like this"
-    )
+    if answer not in CAUSES:
+        raise Mismatch(f"observed: {answer!r}\nexpected: one of {', '.join(CAUSES)}")
+    if answer != CAUSE_OF["heron"]:  # the right one is not told: there are only five
+        raise Mismatch(f"observed: {answer}, which does not fit the heron\nexpected: another cause")
 
 
 def stands_out(answer: Any, healthy: list[Records]) -> None:
     """The heron's value there is FACTOR times away from that of every healthy run."""
-    columns, steps = SHOWN["heron"][0].keys() - {"step"}, [r["step"] for r in SHOWN["heron"]]
-    valid = (
-        isinstance(answer, tuple | list)
-        and len(answer) == 2
-        and answer[0] in columns
-        and answer[1] in steps
-    )
-    assert valid, (
-        f"observed: {answer!r}\nexpected: a column of the table, and a step 0, 100, …, 2000"
-    )
+    columns, steps = [k for k in SHOWN["heron"][0] if k != "step"], [r["step"] for r in healthy[0]]
+    pair = isinstance(answer, tuple | list) and len(answer) == 2
+    if not pair or answer[0] not in columns or answer[1] not in steps:
+        raise Mismatch(
+            f"observed: {answer!r}\nexpected: a column of the table and a step, 0, 100, …, 2000"
+        )
     column, step = answer
     heron, *others = (
         next(r[column] for r in records if r["step"] == step)
         for records in (SHOWN["heron"], *healthy)
     )
     place = f"{column} at step {step}"
-    assert heron is not None, (
-        f"observed: {place} is None\nexpected: a step at which it was measured"
-    )
-    apart = all(heron > FACTOR * h or heron < h / FACTOR for h in others)
-    assert apart, (
-        f"observed: {place} is {heron:g} for the heron\n"
-        f"expected: more than {FACTOR} times as large or as small as in every healthy run\n"
-        f"inputs:   the healthy runs have {', '.join(f'{h:g}' for h in others)} there"
-    )
+    if heron is None:
+        raise Mismatch(f"observed: {place} is None\nexpected: a step at which it was measured")
+    if not all(heron > FACTOR * h or heron < h / FACTOR for h in others):
+        raise Mismatch(
+            f"observed: {place} is {heron:g} for the heron\n"
+            f"expected: more than {FACTOR} times as large or as small as in every healthy run\n"
+            f"inputs:   the healthy runs have {', '.join(f'{h:g}' for h in others)} there"
+        )
 
 
 @pytest.mark.points(1)
