@@ -125,7 +125,7 @@ def _parsed(directive: SphinxDirective, text: str) -> list[nodes.Node]:
     directive.state.nested_parse(
         StringList(text.splitlines(), source=directive.env.docname), 0, container
     )
-    return container.children
+    return list(container.children)
 
 
 def setup(app: Any) -> dict[str, bool]:

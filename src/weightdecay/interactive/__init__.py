@@ -210,5 +210,5 @@ class Explorer:
         from IPython.display import HTML
 
         if os.environ.get(ASSETS_VARIABLE):
-            return HTML(self.html())  # type: ignore[no-untyped-call]
+            return HTML(self.html())
         return self.widget()
