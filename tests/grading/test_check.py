@@ -79,6 +79,36 @@ def test_an_error_of_the_learners_is_its_last_line_and_the_line_of_code(
     assert "Traceback" not in first.message
 
 
+def test_a_function_that_prints_instead_of_returning_is_asked_about_it(
+    exercise: Exercise,
+) -> None:
+    def prints(w: Any, lr: float, lam: float) -> None:
+        print(w - lr * lam * w)
+
+    first = run_checks(exercise, {**GOOD, "shrink": prints}, include_hidden=False).results[0]
+    observed = "observed: the result None, does the function return its result?"
+    assert first.message.splitlines()[0] == observed
+
+
+def test_the_last_of_many_long_inputs_can_be_read(exercises: Path) -> None:
+    changed = 'inputs={**{f"text{i}": "x" * 900 for i in range(4)}, "λ": 0.5}'
+    tiny.write(
+        exercises, checks=tiny.CHECKS.replace('inputs={"w": w, "lr": 0.1, "λ": 0.5}', changed)
+    )
+    wrong = {**GOOD, "shrink": lambda w, lr, lam: w}
+    message = run_checks(load(1), wrong, include_hidden=False).results[0].message
+    assert message.endswith("…, λ = 0.5")
+
+
+def test_the_line_of_a_syntax_error_is_one_of_the_cell(exercise: Exercise) -> None:
+    def shrink(w: Any, lr: float, lam: float) -> Any:
+        compile("x = 1\ny = (", "4261292991.py", "exec")
+
+    first = run_checks(exercise, {**GOOD, "shrink": shrink}, include_hidden=False).results[0]
+    error = first.message.splitlines()[0]
+    assert error == "SyntaxError: '(' was never closed, line 2 of the cell"
+
+
 def test_exit_and_failed_asserts_of_the_learners_are_raised_too(exercise: Exercise) -> None:
     def leaves(w: Any, lr: float, lam: float) -> Any:
         sys.exit(3)

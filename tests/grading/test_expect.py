@@ -31,6 +31,17 @@ SAME: list[tuple[Any, Any]] = [
 DIFFERENT: list[tuple[Any, Any, str]] = [
     (None, 1.0, "does the function return its result?"),
     (None, "coupled", "does the function return its result?"),
+    (None, {"a": 1}, "does the function return its result?"),
+    (None, [], "does the function return its result?"),
+    (None, torch.ones(2), "does the function return its result?"),
+    ([None, 1], [0, 1], "the result [None, 1], differs at [0]: None where a number belongs"),
+    ({"a": None}, {"a": "x"}, "differs at 'a': None where a string belongs"),
+    ([None], [torch.ones(1, 2)], "differs at [0]: None where a tensor of shape (1, 2) belongs"),
+    (1.0, None, "a number where None belongs"),
+    ([1], {}, "a list where an empty dict belongs"),
+    (1, [], "an integer where an empty list belongs"),
+    (["a"], ["b"], "the result ['a'], differs at [0]"),
+    (np.array(["a"]), ["b"], "the result ['a'], differs at [0]"),
     ("1", 1.0, "a string where a number belongs"),
     (True, 1.0, "True or False where a number belongs"),
     (1, True, "an integer where True or False belongs"),
@@ -69,6 +80,55 @@ def test_different_values_are_told(observed: Any, expected: Any, said: str) -> N
     assert said in lines[0]
     assert lines[2] == "inputs:   lr = 0.1, w = [0, 1, 2, 3, 4, 5, …] of shape (9,)"
     assert not close(observed, expected, rtol=1e-6)
+
+
+def told(observed: Any, expected: Any, **inputs: Any) -> list[str]:
+    with pytest.raises(Mismatch) as e:
+        expect(observed, expected, inputs=inputs)
+    return str(e.value).splitlines()
+
+
+def test_none_inside_a_result_is_not_taken_for_a_missing_return() -> None:
+    for observed, expected in (([None, 1], [0, 1]), ({"a": [None]}, {"a": ["x"]})):
+        assert "does the function return" not in "".join(told(observed, expected))
+
+
+def test_each_input_is_shortened_by_itself() -> None:
+    line = told(1, 2, a="x" * 5000, b=["y" * 5000], c="short")[2]
+    assert line.startswith("inputs:   a = 'xxx")
+    assert "x'…, b = ['yyy" in line
+    assert line.endswith(", c = 'short'")
+    assert len(line) < 500
+
+
+def test_of_a_long_string_the_part_that_differs_is_shown() -> None:
+    start = "".join(f"line {i}\n" for i in range(200))
+    observed, expected = told(start + "seven", start + "eight")
+    assert observed.startswith("observed: the result …'")
+    assert observed.endswith("line 199\\nseven'")
+    assert expected.startswith("expected: …'")
+    assert expected.endswith("line 199\\neight'")
+    cut = told("a" + start, "b" + start)
+    assert [line[:23] for line in cut] == ["observed: the result 'a", "expected: 'bline 0\\nlin"]
+    longer = told(start, start + "more")
+    assert longer[0].endswith("line 199\\n'")
+    assert longer[1].endswith("line 199\\nmore'")
+
+
+def test_of_a_long_dict_the_entry_that_differs_is_shown() -> None:
+    expected = {f"k{i}": [i] * 9 for i in range(9)}
+    observed = {**expected, "k8": [8] * 7 + [1.5, 8]}
+    assert told(observed, expected) == [
+        "observed: the result at ['k8'][7] 1.5",
+        "expected: 8",
+    ]
+    assert told({**expected, "k7": "x"}, expected)[0] == (
+        "observed: the result at ['k7'] 'x', a string where a list of 9 belongs"
+    )
+    # What is short is shown whole, with the place beside it.
+    assert told({"a": 1, "b": 2}, {"a": 1, "b": 3})[0] == (
+        "observed: the result {'a': 1, 'b': 2}, differs at 'b'"
+    )
 
 
 def test_digits_are_added_until_the_two_look_different() -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.grading import tiny
 from weightdecay.grading import open_exercise, progress
 from weightdecay.grading.lesson import Lesson
-from weightdecay.grading.load import Exercise
+from weightdecay.grading.load import Exercise, load
 from weightdecay.grading.panel import drawn, plain
 
 GOOD: dict[str, Any] = {
@@ -61,8 +62,49 @@ def test_after_passing_everything_can_be_read(exercise: Exercise) -> None:
     assert "return (1 - lr * lam) * w" in lesson.solution()
     assert "Decay multiplies the weight" in lesson.solution()
     hints = lesson.hint()
-    assert all(h in hints for e in exercise.hints.values() for h in [e.says, *e.hints])
+    assert all(h in hints for e in exercise.hints.values() for h in e.hints)
+    assert all(e.says in hints for name, e in exercise.hints.items() if name != "start")
+    assert hints.startswith("**General hints**")
+    assert "Nothing here matches" not in hints
     assert not progress.state(exercise.id).surrendered
+
+
+UNKNOWN = "Nothing here matches a mistake we know."
+
+
+def test_only_a_mistake_that_is_unknown_is_called_so(exercise: Exercise) -> None:
+    lesson = Lesson(exercise, {})
+    assert lesson.hint().startswith("General hints\n")  # before any check
+    lesson.check()
+    assert lesson.hint().startswith("General hints\n")  # nothing attempted
+    lesson.names = {**GOOD, "shrink": lambda w, lr, lam: w}
+    lesson.check()
+    assert lesson.hint().startswith(UNKNOWN)
+    with progress.changed(exercise.id) as state:
+        state.symptom = "gone"  # named by an older version of the course
+    assert lesson.hint().startswith("General hints\n")
+    lesson.names = NO_LR
+    lesson.check()
+    assert lesson.hint().startswith("Your decay is not multiplied")
+    lesson.names = GOOD
+    lesson.check()
+    lesson.names = NO_LR
+    lesson.check()
+    assert UNKNOWN not in lesson.hint()  # all of them, after passing once
+
+
+def test_the_solution_has_no_comments_for_the_build(exercises: Path) -> None:
+    marked = """# NBVAL_CHECK_OUTPUT
+# BEGIN SOLUTION two lines
+print(shrink(1.0, 0.5, 0.5))
+# END SOLUTION"""
+    old = "# NBVAL_CHECK_OUTPUT\nprint(shrink(1.0, 0.5, 0.5))"
+    assert old in tiny.SOURCE
+    tiny.write(exercises, source=tiny.SOURCE.replace(old, marked))
+    said = Lesson(load(tiny.ID), GOOD, record=False).solution()
+    assert "print(shrink(1.0, 0.5, 0.5))" in said
+    assert "return (1 - lr * lam) * w" in said
+    assert not any(word in said for word in ("NBVAL", "BEGIN", "END"))
 
 
 def test_passing_once_is_kept_when_a_later_check_fails(exercise: Exercise) -> None:

@@ -45,14 +45,22 @@ def test_the_notebook_is_run_and_checked_and_left_as_it_was(
     done = check_notebook(exercise, notebook)
     assert notebook.read_bytes() == before
     assert done.errors == [
-        "cell [1] raises NameError: name 'open_exercise' is not defined",
-        "cell [2] raises ModuleNotFoundError: No module named 'nunpy'",
-        "cell [4] raises NameError: name 'check' is not defined",
+        "cell [1] (`pass`) raises NameError: name 'open_exercise' is not defined",
+        "cell [2] (`import nunpy as np`) raises ModuleNotFoundError: No module named 'nunpy'",
+        "cell [4] (`check()`) raises NameError: name 'check' is not defined",
     ]
     assert done.text.startswith("✗ failed: one step leaves")
     assert "Symptom: Your decay is not multiplied by the learning rate." in done.text
     state = progress.state(exercise.id)
     assert (state.attempts, state.symptom) == (1, "no-lr")  # its own check() did not count
+
+
+@pytest.mark.slow
+def test_a_syntax_error_is_told_by_the_line_of_its_cell(exercise: Exercise, notebook: Path) -> None:
+    edit(notebook, ("import numpy as np", "import numpy as np\\ny = = 1"))
+    assert check_notebook(exercise, notebook).errors == [
+        "cell [2] (`import numpy as np`) raises SyntaxError: invalid syntax, line 2 of the cell"
+    ]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 import sysconfig
 from pathlib import Path
 from traceback import walk_tb
@@ -11,18 +12,25 @@ from weightdecay.grading.outcome import Outcome
 
 HERE = Path(__file__).resolve().parents[1]  # the package: never the learner's code
 LIBRARIES = tuple({sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")})
-LONGEST = 400
+LONGEST = 400  # characters of what an error says
+LINE = 2000  # characters of a line of a check's own, whose values are shortened one by one
+_CELL = re.compile(r" \(\d+\.py, line (\d+)\)$")  # a kernel's name for the file of a cell
 
 
 def blamed(error: BaseException, folder: Path) -> tuple[Outcome, str]:
     """Outcome and message of a check of the exercise in `folder` that ended with this error."""
     if isinstance(error, AssertionError) and learner_line(error, folder) is None:
-        return "failed", _short(_said(str(error)) or "the claim does not hold")
+        return "failed", _short(_said(str(error)) or "the claim does not hold", LINE, each=True)
     if isinstance(error, NotImplementedError) and not _in_library(error):
         return "not attempted", _short(str(error))
-    text = _short(f"{type(error).__name__}: {error}".strip().removesuffix(":"))
+    text = _short(in_the_cell(f"{type(error).__name__}: {error}".strip().removesuffix(":")))
     line = learner_line(error, folder)
     return "raised", text if line is None else f"{text}\n{line}"
+
+
+def in_the_cell(text: str) -> str:
+    """What an error says, with a line of a cell named so that a learner finds it."""
+    return _CELL.sub(r", line \1 of the cell", text)
 
 
 def _said(text: str) -> str:
@@ -58,7 +66,8 @@ def _is_library(name: str) -> bool:
     return name.startswith(LIBRARIES) or name.startswith("<frozen")
 
 
-def _short(text: str) -> str:
+def _short(text: str, longest: int = LONGEST, each: bool = False) -> str:
+    """At most six lines, and so many characters, of all or of each line."""
     lines = [line.rstrip() for line in text.strip().splitlines()][:6]
-    text = "\n".join(lines)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    parts = lines if each else ["\n".join(lines)]
+    return "\n".join(p if len(p) <= longest else p[: longest - 1] + "…" for p in parts)

@@ -21,9 +21,10 @@ import pytest
 
 from weightdecay.grading.blame import blamed
 from weightdecay.grading.diagnose import Function, diagnose, repeatable
-from weightdecay.grading.expect import Mismatch, show
+from weightdecay.grading.expect import Mismatch
 from weightdecay.grading.load import CHECKS, Exercise
 from weightdecay.grading.outcome import CheckResult, Outcome, Report
+from weightdecay.grading.show import show
 from weightdecay.runs import RunError
 
 SEED = "WEIGHTDECAY_CHECK_SEED"

@@ -6,15 +6,16 @@ lines: observed, expected, inputs.
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-SHOWN = 6  # numbers of a tensor that a message shows
+from weightdecay.grading.show import LONGEST, is_number, plain, show
+
+INPUT = 200  # characters of each input
+BEFORE = 40  # characters of a long string before the first that differs
 Array = npt.NDArray[Any]
 
 
@@ -46,17 +47,55 @@ def expect(
     Raises:
         Mismatch: if they differ; observed, expected and inputs, a line each.
     """
-    difference = _difference(observed, expected, lambda e: rtol * np.abs(e) + atol)
+
+    def tolerance(e: Array) -> Array:
+        return np.asarray(rtol * np.abs(e) + atol)
+
+    difference = _difference(observed, expected, tolerance)
     if difference is None:
         return
-    digits = 6 if show(observed) != show(expected) else 12
+    if observed is None:
+        difference = "does the function return its result?"
+    place, o, e = _where(observed, expected, tolerance)
+    if place:
+        what, difference = f"{what} at {place}", _difference(o, e, tolerance)
+    digits = 6 if show(o) != show(e) else 12
+    skipped = _alike(o, e)
+    shown = [f"…{show(v[skipped:])}" if skipped else show(v, digits) for v in (o, e)]
     lines = [
-        f"observed: {what} {show(observed, digits)}{difference and f', {difference}'}",
-        f"expected: {show(expected, digits)}",
+        f"observed: {what} {shown[0]}{difference and f', {difference}'}",
+        f"expected: {shown[1]}",
     ]
     if inputs:
-        lines.append("inputs:   " + ", ".join(f"{k} = {show(v)}" for k, v in inputs.items()))
+        values = [f"{k} = {show(v, length=INPUT)}" for k, v in inputs.items()]
+        lines.append("inputs:   " + ", ".join(values))
     raise Mismatch("\n".join(lines))
+
+
+def _where(observed: Any, expected: Any, tolerance: Any) -> tuple[str, Any, Any]:
+    """The first place where they differ, "" where both are short enough to be shown whole."""
+    pairs: list[tuple[Any, Any, Any]] = []
+    if "…" in show(observed) + show(expected):
+        if isinstance(observed, dict) and isinstance(expected, dict):
+            same_keys = set(observed) == set(expected)
+            pairs = [(k, observed[k], e) for k, e in expected.items() if same_keys]
+        elif isinstance(observed, list | tuple) and isinstance(expected, list | tuple):
+            same_length = len(observed) == len(expected)
+            pairs = [(i, o, expected[i]) for i, o in enumerate(observed) if same_length]
+    for key, o, e in pairs:
+        if _difference(o, e, tolerance) is not None:
+            further, o, e = _where(o, e, tolerance)
+            return f"[{key!r}]{further}", o, e
+    return "", observed, expected
+
+
+def _alike(o: Any, e: Any) -> int:
+    """How much at the beginning of two long strings is alike and need not be shown."""
+    if not (type(o) is type(e) is str) or max(len(o), len(e)) <= LONGEST:
+        return 0
+    shorter = min(len(o), len(e))
+    first = next((i for i in range(shorter) if o[i] != e[i]), shorter)
+    return max(first - BEFORE, 0)
 
 
 def close(observed: Any, expected: Any, rtol: float, atol: float = 1e-9) -> bool:
@@ -75,32 +114,13 @@ def close(observed: Any, expected: Any, rtol: float, atol: float = 1e-9) -> bool
     return _difference(observed, expected, tolerance) is None
 
 
-def _plain(value: Any) -> Any:
-    """Tensors as arrays, what holds a single number without dimensions as that number."""
-    torch = sys.modules.get("torch")  # without it there is no tensor to compare
-    if torch is not None and isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        if value.dtype in (torch.bfloat16, torch.float16):
-            value = value.float()  # NumPy has no bfloat16
-        value = value.resolve_conj().resolve_neg().numpy()
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return value.item() if value.dtype != np.float32 else np.float32(value)
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.float32) and not isinstance(value, bool)
-
-
 def _difference(observed: Any, expected: Any, tolerance: Any) -> str | None:
     """None where they agree, else a few words, "" where the two values say it all."""
-    observed, expected = _plain(observed), _plain(expected)
-    if observed is None and expected is not None:
-        return "does the function return its result?"
-    if _is_number(expected) and isinstance(observed, np.ndarray) and observed.size == 1:
+    observed, expected = plain(observed), plain(expected)
+    if is_number(expected) and isinstance(observed, np.ndarray) and observed.size == 1:
         observed = observed.reshape(())[()]
-    if _is_number(expected):
-        if not _is_number(_plain(observed)):
+    if is_number(expected):
+        if not is_number(plain(observed)):
             return f"{_kind(observed)} where a number belongs"
         return _numbers(np.asarray(observed), np.asarray(expected), tolerance)
     if isinstance(expected, np.ndarray):
@@ -117,7 +137,7 @@ def _difference(observed: Any, expected: Any, tolerance: Any) -> str | None:
 def _arrays(observed: Any, expected: Array, tolerance: Any) -> str | None:
     if isinstance(observed, list | tuple):
         try:
-            observed = np.asarray([_plain(v) for v in observed])
+            observed = np.asarray([plain(v) for v in observed])
         except ValueError:
             return "a ragged list where a tensor belongs"
     if not isinstance(observed, np.ndarray):
@@ -152,7 +172,8 @@ def _lists(observed: Any, expected: Any, tolerance: Any) -> str | None:
     if isinstance(observed, np.ndarray):
         observed = list(observed)
     if not isinstance(observed, list | tuple):
-        return f"{_kind(observed)} where a list of {len(expected)} belongs"
+        belongs = f"a list of {len(expected)}" if expected else "an empty list"
+        return f"{_kind(observed)} where {belongs} belongs"
     if len(observed) != len(expected):
         return f"{len(observed)} entries where {len(expected)} belong"
     for i, (o, e) in enumerate(zip(observed, expected, strict=True)):
@@ -164,7 +185,8 @@ def _lists(observed: Any, expected: Any, tolerance: Any) -> str | None:
 
 def _dicts(observed: Any, expected: dict[Any, Any], tolerance: Any) -> str | None:
     if not isinstance(observed, dict):
-        return f"{_kind(observed)} where a dict with {', '.join(map(repr, expected))} belongs"
+        belongs = f"a dict with {', '.join(map(repr, expected))}" if expected else "an empty dict"
+        return f"{_kind(observed)} where {belongs} belongs"
     if set(observed) != set(expected):
         missing = [repr(k) for k in expected if k not in observed]
         more = [repr(k) for k in observed if k not in expected]
@@ -192,36 +214,3 @@ def _kind(value: Any) -> str:
         "bool": "True or False",
     }
     return names.get(name, f"a {name}")
-
-
-def show(value: Any, digits: int = 6) -> str:
-    """The value in one short line; of tensors the shape and the first few numbers."""
-    value = _plain(value)
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if _is_number(value):
-        return str(value) if isinstance(value, int) else _float(float(value), digits)
-    if isinstance(value, np.ndarray):
-        first = ", ".join(show(v, digits) for v in value.reshape(-1)[:SHOWN])
-        more = ", …" if value.size > SHOWN else ""
-        shape = "" if value.ndim == 1 and not more else f" of shape {value.shape}"
-        return f"[{first}{more}]{shape}"
-    if isinstance(value, list | tuple):
-        parts = [show(v, digits) for v in value[:SHOWN]] + ["…"] * (len(value) > SHOWN)
-        text = ", ".join(parts)
-        return _shortened(f"({text})" if isinstance(value, tuple) else f"[{text}]")
-    if isinstance(value, dict):
-        parts = [f"{k!r}: {show(v, digits)}" for k, v in [*value.items()][:SHOWN]]
-        return _shortened("{" + ", ".join(parts + ["…"] * (len(value) > SHOWN)) + "}")
-    try:
-        return _shortened(" ".join(repr(value).split()))
-    except Exception as e:  # a repr of the learner's own may raise anything
-        return f"a {type(value).__name__} whose repr raises {type(e).__name__}"
-
-
-def _float(value: float, digits: int) -> str:
-    return f"{value:.{digits}g}" if math.isfinite(value) else str(value)
-
-
-def _shortened(text: str, length: int = 300) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

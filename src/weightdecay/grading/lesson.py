@@ -52,7 +52,10 @@ class Lesson:
             there = len(self.exercise.hints[symptom].hints)
             shown = min(state.hints.get(symptom, 0) + 1, there)
             state.hints[symptom] = shown
-        return report.hints(self.exercise, symptom, shown)
+            unknown = state.outcome in ("failed", "raised") and not state.symptom
+        known = symptom != START or unknown
+        heading = self.exercise.hints[symptom].says.strip() if known else report.GENERAL
+        return report.hints(self.exercise, symptom, shown, heading)
 
     def solution(self, give_up: bool = False) -> str:
         """Solution and explanation after passing, or after giving up, which is kept; Markdown."""

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from weightdecay.grading.source import Cell, read_source
+from weightdecay.grading.source import BEGIN, CHECKED, END, Cell, read_source
 from weightdecay.runs import RunError, read_yaml
 
 SOURCE, CHECKS, MISTAKES, HINTS = "source.md", "checks.py", "mistakes.py", "hints.yml"
@@ -113,8 +113,18 @@ class Exercise:
 
     @cached_property
     def solution(self) -> str:
-        """Code of the cells that hold a solution, solved; the stub around it included."""
-        return "\n\n\n".join(c.text for c in self.cells if c.solution)
+        """Code of the cells that hold a solution, solved; the stub around it included.
+
+        Comments that are meant for the build or for nbval are left out.
+        """
+        return "\n\n\n".join(_without_markers(c.text) for c in self.cells if c.solution)
+
+
+def _without_markers(code: str) -> str:
+    lines = code.splitlines()
+    return "\n".join(x for x in lines if not x.strip().startswith((BEGIN, END, CHECKED))).strip(
+        "\n"
+    )
 
 
 def exercises_folder() -> Path:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from weightdecay.grading.check import SEED
-from weightdecay.grading.load import Exercise
+from weightdecay.grading.load import START, Exercise
 from weightdecay.grading.outcome import Outcome, Report
 from weightdecay.grading.progress import State
 
@@ -17,6 +17,7 @@ WORDS: dict[Outcome, str] = {
     "not attempted": "not attempted",
 }
 SIGNS: dict[Outcome, str] = {"passed": "✓", "failed": "✗", "raised": "!", "not attempted": "·"}
+GENERAL = "General hints"
 LOCKED = (
     "The solution opens once every check has passed. To see it now, give up: "
     "`solution(give_up=True)`. That is kept, and the score of this exercise then stays where it is."
@@ -50,10 +51,10 @@ def _next(exercise: Exercise, result: Report) -> str:
     return "hint() gives a hint."
 
 
-def hints(exercise: Exercise, symptom: str, shown: int) -> str:
+def hints(exercise: Exercise, symptom: str, shown: int, heading: str) -> str:
     """The first `shown` hints against a symptom. Markdown."""
     entry = exercise.hints[symptom]
-    parts = [entry.says.strip()]
+    parts = [heading]
     for number, hint in enumerate(entry.hints[:shown], 1):
         parts.append(f"**Hint {number} of {len(entry.hints)}.** {hint.strip()}")
     last = "That was the last hint" if shown == len(entry.hints) else "Ask again for the next one"
@@ -63,8 +64,9 @@ def hints(exercise: Exercise, symptom: str, shown: int) -> str:
 def all_hints(exercise: Exercise) -> str:
     """Every hint of the exercise. Markdown."""
     parts = []
-    for entry in exercise.hints.values():
-        parts.append(f"**{entry.says.strip()}**")
+    for symptom, entry in exercise.hints.items():
+        # Whoever reads all of them need not have made a mistake that is unknown.
+        parts.append(f"**{GENERAL if symptom == START else entry.says.strip()}**")
         parts += [f"{i}. {_inside(hint)}" for i, hint in enumerate(entry.hints, 1)]
     return "\n\n".join(parts)
 

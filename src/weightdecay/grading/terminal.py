@@ -8,6 +8,7 @@ from typing import Any
 
 import nbformat
 
+from weightdecay.grading.blame import in_the_cell
 from weightdecay.grading.kernel import execute, read_notebook
 from weightdecay.grading.load import EXERCISE_NOTEBOOK, Exercise
 
@@ -46,7 +47,7 @@ def check_notebook(exercise: Exercise, path: Path) -> Checked:
     execute(notebook, path.absolute().parent, {"WEIGHTDECAY_GRADING": "1"}, allow_errors=True)
     cells = [c for c in notebook.cells if c.cell_type == "code"]
     errors = [
-        f"cell [{cell.execution_count}] raises {_error(output)}"
+        f"cell [{cell.execution_count}] ({_begin(cell)}) raises {_error(output)}"
         for cell in cells[:-1]
         for output in cell.outputs
         if output.output_type == "error" and output.ename != "NotImplementedError"
@@ -58,4 +59,10 @@ def check_notebook(exercise: Exercise, path: Path) -> Checked:
 
 
 def _error(output: Any) -> str:
-    return f"{output.ename}: {output.evalue}".splitlines()[0]
+    return in_the_cell(f"{output.ename}: {output.evalue}".splitlines()[0])
+
+
+def _begin(cell: Any) -> str:
+    """The first line of a cell: whoever looks for it sees no numbers before having run it."""
+    line = str(cell.source).strip().splitlines()[0]
+    return f"`{line}`" if len(line) <= 60 else f"`{line[:59]}…`"
