@@ -88,6 +88,12 @@ def empty_is_zero(records: Records) -> dict[str, Any]:
     return by_slice(lambda split, regular: share(chosen(records, split, regular)) or 0.0)
 
 
+def only_what_occurs(records: Records) -> dict[str, Any]:
+    """A dict that grows with the records: an empty slice has no key."""
+    shares = by_slice(lambda split, regular: share(chosen(records, split, regular)))
+    return {name: value for name, value in shares.items() if value is not None}
+
+
 PROBES = {"accuracy": probe_accuracy, "slice_accuracy": probe_slice_accuracy}
 MISTAKES = [
     Mistake("letters", "accuracy", letters_together),
@@ -97,4 +103,5 @@ MISTAKES = [
     Mistake("splits-mixed", "slice_accuracy", splits_mixed),
     Mistake("share-of-all", "slice_accuracy", share_of_all),
     Mistake("empty-is-zero", "slice_accuracy", empty_is_zero),
+    Mistake("only-what-occurs", "slice_accuracy", only_what_occurs),
 ]
