@@ -30,6 +30,7 @@ def probe_evaluate(f: Callable[..., Any], rng: np.random.Generator) -> Any:
 
 
 def probe_final_gap(f: Callable[..., Any], rng: np.random.Generator) -> Any:
+    """The gap of a plain log; if it is right, the first log that the function cannot read."""
     records: Records = []
     for step in range(0, 60, 5):
         train, batch, gap = rng.uniform(0.5, 1, 3).tolist()
@@ -40,7 +41,23 @@ def probe_final_gap(f: Callable[..., Any], rng: np.random.Generator) -> Any:
         if step:
             records.append({"kind": "step", "step": step, "batch_loss": batch + 2 / step})
     last = {"train_loss": 0.3, "val_loss": float(rng.uniform(50, 60))}
-    return f([*records, {"kind": "eval", "step": 60, **last}])
+    final: dict[str, Any] = {"kind": "eval", "step": 60, **last}
+    gap, right = f([*records, final]), last["val_loss"] - last["train_loss"]
+    if not isinstance(gap, int | float) or abs(gap - right) > 1e-9:
+        return gap
+    if attempt(f, [*records, final, {"kind": "step", "step": 65, "batch_loss": 0.3}]) != gap:
+        return "cannot read a log that ends in single steps"
+    diverged = [[*records, {**final, key: None}] for key in last]
+    if any(attempt(f, log) is not None for log in diverged):
+        return "does not answer None for a loss that is None"
+    return gap
+
+
+def attempt(f: Callable[..., Any], records: Records) -> Any:
+    try:
+        return f(records)
+    except (KeyError, TypeError) as error:  # the natural end of both mistakes
+        return type(error).__name__
 
 
 def losses(model: nn.Module, batches: Batches) -> list[tuple[Tensor, Tensor]]:
@@ -122,6 +139,21 @@ def turned_round(records: Records) -> float:
     return float(final["train_loss"] - final["val_loss"])
 
 
+def last_record(records: Records) -> float | None:
+    train, val = (records[-1].get(key) for key in ("train_loss", "val_loss"))
+    return None if train is None or val is None else float(val - train)
+
+
+def none_as_zero(records: Records) -> float:
+    final = evals(records)[-1]
+    return float((final["val_loss"] or 0) - (final["train_loss"] or 0))
+
+
+def last_finite(records: Records) -> float:
+    finite = [r for r in evals(records) if None not in (r["train_loss"], r["val_loss"])]
+    return float(finite[-1]["val_loss"] - finite[-1]["train_loss"])
+
+
 PROBES = {"evaluate": probe_evaluate, "final_gap": probe_final_gap}
 MISTAKES = [
     *(
@@ -138,4 +170,7 @@ MISTAKES = [
     Mistake("best-validation", "final_gap", best_validation),
     Mistake("best-validation", "final_gap", best_model),
     Mistake("turned-round", "final_gap", turned_round),
+    Mistake("last-record", "final_gap", last_record),
+    Mistake("none-unseen", "final_gap", none_as_zero),
+    Mistake("none-unseen", "final_gap", last_finite),
 ]
