@@ -51,7 +51,7 @@ def manifest(rng: np.random.Generator) -> Nested:
     }
 
 
-@pytest.mark.points(2)
+@pytest.mark.points(1)
 def test_one_key(config_differences: Callable[..., Any], rng: np.random.Generator) -> None:
     """two configs that differ in one nested key: this key by its dotted name, with both values"""
     a, b = config(rng), config(rng)
@@ -59,6 +59,23 @@ def test_one_key(config_differences: Callable[..., Any], rng: np.random.Generato
     expect(
         config_differences(yaml(a), yaml(b)),
         {"optimizer.weight_decay": [c["optimizer"]["weight_decay"] for c in (a, b)]},
+        inputs={"a": a, "b": b},
+        what="the differences",
+    )
+
+
+@pytest.mark.points(1)
+def test_section_in_a_section(
+    config_differences: Callable[..., Any], rng: np.random.Generator
+) -> None:
+    """a key in a section of a section: its dotted name has both of them"""
+    shares = rng.uniform(0.1, 0.4, 2).tolist()
+    plain = config(rng)
+    a = {**plain, "data": {"seed": 1, "split": {"by": "verb", "share": shares[0]}}}
+    b = {**plain, "data": {"seed": 1, "split": {"by": "verb", "share": shares[1]}}}
+    expect(
+        config_differences(yaml(a), yaml(b)),
+        {"data.split.share": shares},
         inputs={"a": a, "b": b},
         what="the differences",
     )
@@ -114,7 +131,7 @@ def test_deep(config_differences: Callable[..., Any], rng: np.random.Generator) 
     )
 
 
-@pytest.mark.points(2)
+@pytest.mark.points(1)
 def test_bookkeeping(manifest_differences: Callable[..., Any], rng: np.random.Generator) -> None:
     """start time, commit, host and seed of a manifest are not reported"""
     a = manifest(rng)
@@ -224,6 +241,17 @@ def test_other_steps(parting_step: Callable[..., Any], rng: np.random.Generator)
     apart = [i >= 9 for i in range(16)]
     a, b = parted(rng, steps, apart, 0.1)
     check_parting(parting_step, (a[::2], b), 0.1, 500)
+
+
+@pytest.mark.points(1)
+def test_exactly_the_threshold(parting_step: Callable[..., Any], rng: np.random.Generator) -> None:
+    """a distance of exactly the threshold is not apart"""
+    # Quarters, so that no distance is rounded.
+    distances = rng.choice([-1, 1]) * np.array([0, 0.25, 0.5, 0.75, 0.5, 0.5, 1, 0.75])
+    first = rng.integers(8, 16, 8) / 4
+    steps = list(range(0, 400, 50))
+    pair = (evaluations(steps, list(map(float, v))) for v in (first, first + distances))
+    check_parting(parting_step, tuple(pair), 0.5, 300)
 
 
 @pytest.mark.points(1)

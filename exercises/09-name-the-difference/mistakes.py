@@ -33,10 +33,21 @@ optimizer:
 
 
 def probe_config_differences(f: Callable[..., Any], rng: np.random.Generator) -> Any:
+    """Sections one deep; if these are right, a section in a section."""
     rates, decays = rng.uniform(0.001, 0.01, 2).tolist(), rng.uniform(0.1, 1, 2).tolist()
     a = CONFIG.format(rate=rates[0], decay=decays[0], last="  clip_norm: 1.0")
     b = CONFIG.format(rate=rates[1], decay=decays[1], last="steps: 2000").replace("42", "43")
-    return f(a, b)
+    found = f(a, b)
+    if found != compare(flat(parse(a)), flat(parse(b))):
+        return found
+    deep = [yaml_of("data", "split", "share", share) for share in rng.uniform(0, 1, 2)]
+    return f(*deep)
+
+
+def yaml_of(*path: Any) -> str:
+    """Each name a section of the one before; the last is a value."""
+    lines = [f"{'  ' * depth}{name}:" for depth, name in enumerate(path[:-1])]
+    return "\n".join(lines) + f" {path[-1]}\n"
 
 
 def probe_manifest_differences(f: Callable[..., Any], rng: np.random.Generator) -> Any:
@@ -65,9 +76,13 @@ def probe_parting_step(f: Callable[..., Any], rng: np.random.Generator) -> Any:
         return [{"step": s, "loss": v} for s, v in zip(which, values, strict=True)]
 
     runs = [(evals(a, steps), evals(a + sign * shift, steps)) for sign in signs]
-    answers = [f(*pair, "loss", 1.0) for pair in runs]
-    first, second = runs[0]
-    return [*answers, f(first[1::2], second[:9], "loss", 1.0)]
+    pairs = [*runs, (runs[0][0][1::2], runs[0][1][:9])]
+    answers = [f(*pair, "loss", 1.0) for pair in pairs]
+    if answers != [70, 70, 80]:  # where they do part
+        return answers
+    # A fourth pair, in halves: as far apart as the threshold, and then further.
+    level, away = (evals(values, steps[:4]) for values in ([3.0] * 4, [3.0, 4.0, 4.5, 4.5]))
+    return f(level, away, "loss", 1.0)
 
 
 def parse(text: str) -> Nested:
@@ -80,6 +95,24 @@ def flat(value: Nested, prefix: str = "") -> Nested:
     for key, item in value.items():
         inside = isinstance(item, dict)
         found |= flat(item, f"{prefix}{key}.") if inside else {prefix + key: item}
+    return found
+
+
+def last_section(value: Nested, prefix: str = "") -> Nested:
+    """The sections further out are lost on the way in."""
+    found: Nested = {}
+    for key, item in value.items():
+        inside = isinstance(item, dict)
+        found |= last_section(item, f"{key}.") if inside else {prefix + key: item}
+    return found
+
+
+def one_deep(value: Nested) -> Nested:
+    """A section in a section stays a dict."""
+    found: Nested = {}
+    for key, item in value.items():
+        inside = isinstance(item, dict)
+        found |= {f"{key}.{k}": v for k, v in item.items()} if inside else {key: item}
     return found
 
 
@@ -214,6 +247,10 @@ def index(a: Evals, b: Evals, metric: str, threshold: float) -> int | None:
     return None if step is None else [s for s, _ in pairs].index(step)
 
 
+def at_threshold(a: Evals, b: Evals, metric: str, threshold: float) -> int | None:
+    return stays(by_step(a, b, metric), lambda d: abs(d) >= threshold)
+
+
 def last_together(a: Evals, b: Evals, metric: str, threshold: float) -> int | None:
     near = [s for s, d in by_step(a, b, metric) if abs(d) <= threshold]
     return near[-1] if near else None
@@ -237,6 +274,8 @@ MISTAKES = [
     Mistake("sections-skipped", "config_differences", of(no_sections)),
     Mistake("sections-skipped", "config_differences", of(no_sections, common)),
     Mistake("name-without-section", "config_differences", of(short)),
+    Mistake("one-level-only", "config_differences", of(last_section)),
+    Mistake("one-level-only", "config_differences", of(one_deep)),
     Mistake("missing-is-equal", "config_differences", of(flat, common)),
     Mistake("missing-is-equal", "config_differences", of(flat, only_of_a)),
     Mistake("missing-is-none", "config_differences", of(flat, none_for_missing)),
@@ -256,4 +295,5 @@ MISTAKES = [
     Mistake("by-position", "parting_step", position),
     Mistake("index", "parting_step", index),
     Mistake("last-together", "parting_step", last_together),
+    Mistake("at-threshold", "parting_step", at_threshold),
 ]
