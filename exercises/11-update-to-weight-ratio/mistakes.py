@@ -27,7 +27,24 @@ def probe_update_ratio(f: Callable[..., Any], rng: np.random.Generator) -> Any:
         name: [t + step for t, step in zip(tensors, steps[name], strict=True)]
         for name, tensors in before.items()
     }
-    return f(before, after)
+    ratios, right = f(before, after), by_group(one_vector)(before, after)
+    if not isinstance(ratios, dict) or not same(ratios, right):
+        return ratios
+    zeros = {"moved": [torch.zeros(3)], "still": [torch.zeros(2, 2)]}
+    moved = {"moved": [draw(rng, 3)], "still": [torch.zeros(2, 2)]}
+    try:
+        none = f(zeros, moved) == {"moved": None, "still": None}
+    except (ZeroDivisionError, ValueError):
+        none = False
+    return ratios if none else "does not answer None for zeros"
+
+
+def same(ratios: dict[str, Any], right: dict[str, float]) -> bool:
+    """A ratio may come as a tensor; None is no number."""
+    return ratios.keys() == right.keys() and all(
+        ratios[name] is not None and abs(float(ratios[name]) - value) < 1e-6
+        for name, value in right.items()
+    )
 
 
 def probe_adam_ratio(f: Callable[..., Any], rng: np.random.Generator) -> Any:
@@ -53,6 +70,16 @@ def differences(before: list[Tensor], after: list[Tensor]) -> list[Tensor]:
 
 def norms(tensors: list[Tensor]) -> Tensor:
     return torch.stack([t.norm() for t in tensors])
+
+
+def one_vector(before: list[Tensor], after: list[Tensor]) -> float:
+    """Right, but for a group of zeros: NaN or infinity."""
+    old = vector(before)
+    return float((vector(after) - old).norm() / old.norm())
+
+
+def zero_for_zeros(before: list[Tensor], after: list[Tensor]) -> float:
+    return one_vector(before, after) if vector(before).norm() > 0 else 0.0
 
 
 @by_group
@@ -126,6 +153,8 @@ MISTAKES = [
     Mistake("growth", "update_ratio", growth),
     Mistake("growth", "update_ratio", signed_growth),
     Mistake("no-root", "update_ratio", no_root),
+    Mistake("zero-group", "update_ratio", by_group(one_vector)),
+    Mistake("zero-group", "update_ratio", by_group(zero_for_zeros)),
     Mistake("gradient-size", "adam_ratio", sgd),
     Mistake("gradient-size", "adam_ratio", gradient_over_weight),
     Mistake("one-entry", "adam_ratio", one_entry),
