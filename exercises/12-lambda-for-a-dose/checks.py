@@ -103,7 +103,7 @@ def test_batch_size(same_dose: Callable[..., Any], rng: np.random.Generator) -> 
 
 @pytest.mark.points(2)
 def test_share(weight_decay_to_keep: Callable[..., Any], rng: np.random.Generator) -> None:
-    """the share that is left is exp(-dose)"""
+    """λ leaves the share that was asked for, with e^(-x) for each factor 1 - x"""
     recipe, share = draw(rng), float(rng.uniform(0.2, 0.9))
     expect(
         weight_decay_to_keep(share, recipe),
