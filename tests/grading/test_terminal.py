@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -12,9 +13,10 @@ import pytest
 
 from tests.grading import tiny
 from weightdecay.__main__ import main
-from weightdecay.grading import build, progress
+from weightdecay.grading import build, progress, terminal
 from weightdecay.grading.load import Exercise
 from weightdecay.grading.terminal import check_notebook
+from weightdecay.runs import RunError
 
 WRONG = ('raise NotImplementedError(\\"your turn: one line\\")', "return (1 - lam) * w")
 
@@ -154,3 +156,27 @@ def test_hint_and_reset(
     assert main(["reset-exercise", "1", "--notebook"]) == 0
     assert "had work in it, kept as exercise.kept-1.ipynb" in say()
     assert "your turn: one line" in notebook.read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "seconds", "told"),
+    [
+        ("while True: pass", 4, "ran longer than 4 s; a loop without end?"),
+        ("import os; os._exit(3)", 60, "the process that ran the notebook ended"),
+    ],
+)
+def test_a_function_that_never_returns_or_ends_its_process_is_told_in_one_line(
+    exercise: Exercise,
+    notebook: Path,
+    body: str,
+    seconds: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(terminal, "SECONDS", seconds)
+    edit(notebook, (WRONG[0], body))
+    with pytest.raises(RunError, match=re.escape(told)) as e:
+        check_notebook(exercise, notebook)
+    assert "\n" not in str(e.value)
+    assert progress.state(exercise.id).attempts == 0

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from weightdecay.grading.blame import in_the_cell
 from weightdecay.grading.kernel import execute, read_notebook
 from weightdecay.grading.load import EXERCISE_NOTEBOOK, Exercise
+from weightdecay.runs import RunError
+
+SECONDS = 60  # for a cell, and for all checks; both take a few
 
 # The learner's own call of check() was silent; this one counts, whatever became of the first cell.
 CHECK = """import os
@@ -40,11 +44,24 @@ def check_notebook(exercise: Exercise, path: Path) -> Checked:
     """Run the notebook and check what it leaves; the notebook itself is not changed.
 
     Raises:
-        RunError: if it cannot be read.
+        RunError: if it cannot be read, does not come to an end, or ends its process.
     """
     notebook = read_notebook(path)
     notebook.cells.append(nbformat.v4.new_code_cell(CHECK.format(id=exercise.id)))
-    execute(notebook, path.absolute().parent, {"WEIGHTDECAY_GRADING": "1"}, allow_errors=True)
+    try:
+        execute(
+            notebook,
+            path.absolute().parent,
+            {"WEIGHTDECAY_GRADING": "1"},
+            allow_errors=True,
+            timeout=SECONDS,
+        )
+    except CellTimeoutError:
+        raise RunError(
+            f"{path}: a cell or the checks ran longer than {SECONDS} s; a loop without end?"
+        ) from None
+    except DeadKernelError:
+        raise RunError(f"{path}: the process that ran the notebook ended or was stopped") from None
     cells = [c for c in notebook.cells if c.cell_type == "code"]
     errors = [
         f"cell [{cell.execution_count}] ({_begin(cell)}) raises {_error(output)}"
