@@ -35,6 +35,10 @@ def stands_out(answer: Any, healthy: list[Records]) -> None:
     """The heron's value there is FACTOR times away from that of every healthy run."""
     columns, steps = [k for k in SHOWN["heron"][0] if k != "step"], [r["step"] for r in healthy[0]]
     pair = isinstance(answer, tuple | list) and len(answer) == 2
+    if pair and isinstance(answer[1], str):
+        raise Mismatch(
+            f"observed: {answer!r}\nexpected: the step as a whole number, without quotation marks"
+        )
     if not pair or answer[0] not in columns or answer[1] not in steps:
         raise Mismatch(
             f"observed: {answer!r}\nexpected: a column of the table and a step, 0, 100, …, 2000"
