@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urldefrag, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
 from playwright.sync_api import (
@@ -27,6 +27,9 @@ from playwright.sync_api import (
     Route,
     sync_playwright,
 )
+
+from weightdecay import claims
+from weightdecay.grading.load import Exercise, all_exercises
 
 pytestmark = [pytest.mark.site, pytest.mark.browser, pytest.mark.slow]
 
@@ -294,3 +297,44 @@ def test_without_scripts_the_words_and_a_static_figure_remain(site: str, browser
             tab.goto(site + page)
             assert tab.locator(".wd-words").first.inner_text().strip(), page
             assert tab.locator("article figure img, article .cell_output img").count() >= 1, page
+
+
+def test_a_heading_of_the_ledger_sorts_it_and_turns_it_round(site: str, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(site + "claims.html")
+    rows = page.locator("table.sortable tbody tr")
+    ids = "rows => rows.map(row => row.cells[0].textContent)"
+    written = rows.evaluate_all(ids)
+    assert sorted(written) == sorted(record.id for record in claims.read())
+    heading = page.locator("table.sortable th", has_text="id").first
+    heading.get_by_role("button").press("Enter")  # by keyboard
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert rows.evaluate_all(ids) == written  # sources in order, 10 after 9
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert rows.evaluate_all(ids) == written[::-1]
+    page.locator("table.sortable th", has_text="verdict").first.get_by_role("button").click()
+    verdicts = rows.evaluate_all("rows => rows.map(row => row.cells[1].textContent)")
+    assert verdicts == sorted(verdicts)
+    assert heading.get_attribute("aria-sort") is None
+    page.close()
+
+
+@pytest.mark.parametrize("exercise", all_exercises(), ids=lambda e: e.id)
+def test_hints_open_one_after_the_other_and_the_notebook_can_be_fetched(
+    site: str, browser: Browser, exercise: Exercise
+) -> None:
+    page = browser.new_page()
+    page.goto(f"{site}{exercise.chapter}.html")
+    card = page.locator(".exercise-card", has_text=exercise.title)
+    for number in (1, 2, 3):
+        hint = card.get_by_text(f"Hint {number} (").first
+        assert hint.is_visible()
+        if number < 3:  # the next one is out of sight until this one is open
+            assert not card.get_by_text(f"Hint {number + 1} (").first.is_visible()
+        hint.click()
+    assert card.get_by_text("Hint 1 (").count() == len(exercise.hints)  # one cascade a symptom
+    link = card.locator("a.download").get_attribute("href")
+    assert link
+    assert page.request.get(urljoin(page.url, link)).ok
+    page.close()
