@@ -38,6 +38,7 @@ MISTAKES = [
     Mistake("rotation-without-the-two", "rotation", lambda lr, wd: sqrt(lr * wd)),
     Mistake("rotation-of-the-quotient", "rotation", lambda lr, wd: sqrt(over(2 * lr, wd))),
     Mistake("rotation-in-degrees", "rotation", lambda lr, wd: degrees(sqrt(2 * lr * wd))),
+    Mistake("rotation-is-the-step", "rotation", lambda lr, wd: lr),
     Mistake("rotation-one-timescale", "rotation", lambda lr, wd: lr * wd),
     Mistake("steps-without-the-rate", "steps_to_shrink", lambda lr, wd, k: over(log(k), wd)),
     Mistake("steps-without-logarithm", "steps_to_shrink", lambda lr, wd, k: over(k, lr * wd)),
