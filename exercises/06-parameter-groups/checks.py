@@ -14,6 +14,11 @@ from weightdecay.transformer import Transformer, TransformerConfig
 DecayNames = Callable[[nn.Module], dict[str, list[str]]]
 
 
+def kind(value: Any) -> str:
+    """The type in words: a value may be a model's worth of numbers."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
 def compare(found: Any, model: nn.Module, decayed: set[str], what: str) -> None:
     """Each parameter has to be listed once; by any of its names, in the list where it belongs.
 
@@ -22,13 +27,24 @@ def compare(found: Any, model: nn.Module, decayed: set[str], what: str) -> None:
     first = {id(p): name for name, p in model.named_parameters()}
     names = {n: first[id(p)] for n, p in model.named_parameters(remove_duplicate=False)}
     if not isinstance(found, dict) or set(found) != {"decay", "no_decay"}:
-        keys = f"a dict with {sorted(map(str, found))}" if isinstance(found, dict) else repr(found)
+        keys = f" with {sorted(map(str, found))}" if isinstance(found, dict) else ""
         raise Mismatch(
-            f"observed: {keys}\nexpected: a dict with decay and no_decay\ninputs:   {what}"
+            f"observed: {kind(found)}{keys}\nexpected: a dict with decay and no_decay\n"
+            f"inputs:   {what}"
         )
     listed: dict[str, list[str]] = {name: [] for name in first.values()}
     for group in ("decay", "no_decay"):
+        if not isinstance(found[group], list | tuple | set):
+            raise Mismatch(
+                f"observed: {kind(found[group])} in {group}, where a list of names belongs\n"
+                f"expected: a list of strings\ninputs:   {what}"
+            )
         for name in found[group]:
+            if not isinstance(name, str):
+                raise Mismatch(
+                    f"observed: {kind(name)} in {group}, where a name belongs\n"
+                    f"expected: strings, as in model.named_parameters()\ninputs:   {what}"
+                )
             if name not in names:
                 raise Mismatch(
                     f"observed: {name!r} in {group}\nexpected: names of parameters only\n"
@@ -79,18 +95,20 @@ def test_a_llama_keeps_its_gains(decay_names: DecayNames) -> None:
 
 @pytest.mark.points(2)
 def test_a_tied_weight_is_listed_once(decay_names: DecayNames) -> None:
-    """A head that shares the embedding's matrix is one parameter; buffers are none."""
+    """A tied head is one parameter with the embedding; a frozen one counts, buffers do not."""
     model = nn.ModuleDict(
         {
             "embedding": nn.Embedding(7, 4),
             "hidden": nn.Linear(4, 4),
+            "frozen": nn.Linear(4, 4).requires_grad_(False),
             "batch_norm": nn.BatchNorm1d(4),
             "head": nn.Linear(4, 7, bias=False),
         }
     )
     model["head"].weight = model["embedding"].weight
-    decayed = {"embedding.weight", "hidden.weight"}
-    compare(decay_names(model), model, decayed, "embedding, linear layer, batch norm, tied head")
+    decayed = {"embedding.weight", "hidden.weight", "frozen.weight"}
+    what = "embedding, linear layer, a frozen one (requires_grad=False), batch norm, tied head"
+    compare(decay_names(model), model, decayed, what)
 
 
 @pytest.mark.points(2)

@@ -24,6 +24,7 @@ def probe_decay_names(f: Any, rng: np.random.Generator) -> Any:
             "attention": nn.MultiheadAttention(4, 2),
             "loose": nn.ParameterDict({"scale": torch.ones(4), "temperature": torch.tensor(1.0)}),
             "hidden": nn.Linear(4, 4),
+            "frozen": nn.Linear(4, 4).requires_grad_(False),
             "batch_norm": nn.BatchNorm1d(4),
             "final_norm": nn.LayerNorm(4),
             "head": nn.Linear(4, 5, bias=False),
@@ -72,6 +73,14 @@ def from_the_state_dict(model: nn.Module) -> Names:
     }
 
 
+def frozen_left_out(model: nn.Module) -> Names:
+    everything = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    return {
+        "decay": [n for n, p in everything if p.dim() >= 2],
+        "no_decay": [n for n, p in everything if p.dim() < 2],
+    }
+
+
 def embedding_spared(model: nn.Module) -> Names:
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     return sorted_by(lambda n, p: p.dim() >= 2 and id(p) not in tables)(model)
@@ -114,6 +123,7 @@ MISTAKES = [
     ),
     Mistake("tied-twice", "decay_names", tied_twice),
     Mistake("from-the-state-dict", "decay_names", from_the_state_dict),
+    Mistake("frozen-left-out", "decay_names", frozen_left_out),
     Mistake("embedding-spared", "decay_names", embedding_spared),
     Mistake("by-layer-type", "decay_names", by_layer_type),
     Mistake("by-layer-type", "decay_names", known_layers_only),
