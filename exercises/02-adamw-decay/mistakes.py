@@ -73,6 +73,12 @@ def coupled(w: Tensor, g: Tensor, m: Tensor, v: Tensor, t: int, s: Settings) -> 
     return w - s.lr * direction(m, v, t, s), m, v
 
 
+def in_the_numerator(w: Tensor, g: Tensor, m: Tensor, v: Tensor, t: int, s: Settings) -> Step:
+    m, v = means(g, m, v, s)
+    mean, square = corrected(m, v, t, s)
+    return w - s.lr * (mean + s.weight_decay * w) / (square.sqrt() + s.eps), m, v
+
+
 def decay_without_rate(w: Tensor, g: Tensor, m: Tensor, v: Tensor, t: int, s: Settings) -> Step:
     m, v = means(g, m, v, s)
     return (1 - s.weight_decay) * w - s.lr * direction(m, v, t, s), m, v
@@ -106,6 +112,7 @@ def epsilon_in_the_root(w: Tensor, g: Tensor, m: Tensor, v: Tensor, t: int, s: S
 
 MISTAKES = [
     Mistake("coupled", "adamw_step", spelled_out(coupled)),
+    Mistake("decay-in-the-numerator", "adamw_step", spelled_out(in_the_numerator)),
     Mistake("decay-without-rate", "adamw_step", spelled_out(decay_without_rate)),
     Mistake("decay-after-the-step", "adamw_step", spelled_out(decay_after_the_step)),
     Mistake("no-decay", "adamw_step", spelled_out(no_decay)),
