@@ -50,6 +50,14 @@ def by_the_size_of_a_step(box: Box) -> str:
     return "l2" if lost > 0.005 else "decoupled"
 
 
+def by_a_part_of_the_rate(box: Box) -> str:
+    lost = lost_without_gradient(box)[0]
+    lr = box([torch.nn.Parameter(torch.ones(1))]).param_groups[0]["lr"]
+    if lost == 0:
+        return "none"
+    return "l2" if lost > 0.5 * lr else "decoupled"
+
+
 def shrinks_so_decoupled(box: Box) -> str:
     return "decoupled" if lost_without_gradient(box).any() else "none"
 
@@ -122,6 +130,7 @@ def names_swapped(box: Box) -> str:
 
 MISTAKES = [
     Mistake("by-the-size-of-a-step", "classify", by_the_size_of_a_step),
+    Mistake("by-a-part-of-the-rate", "classify", by_a_part_of_the_rate),
     Mistake("shrinks-so-decoupled", "classify", shrinks_so_decoupled),
     Mistake("by-the-class", "classify", by_the_class),
     Mistake("gradient-of-none", "classify", gradient_of_none),
