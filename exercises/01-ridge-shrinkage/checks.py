@@ -29,17 +29,22 @@ def shares(w: Tensor, X: Tensor, y: Tensor, directions: Tensor) -> Tensor:
     return measured
 
 
+def same_dtype(found: object, sigma: Tensor) -> None:
+    """The shares have to be of sigma's dtype, which `expect` does not ask."""
+    dtype = getattr(found, "dtype", type(found).__name__)
+    assert dtype == sigma.dtype, f"sigma is {sigma.dtype}, the shares are {dtype}"
+
+
 @pytest.mark.points(1)
 def test_half_where_sigma_squared_is_lambda(ridge_share: Share, rng: np.random.Generator) -> None:
-    """Where σ² = λ, ridge keeps one half."""
-    sigma = float(rng.uniform(2, 5))
-    found = ridge_share(torch.tensor([sigma], dtype=torch.float64), sigma**2)
-    expect(
-        found,
-        torch.tensor([0.5], dtype=torch.float64),
-        inputs={"sigma": [sigma], "lam": sigma**2},
-        what="ridge_share",
-    )
+    """Where σ² = λ, ridge keeps one half, in σ's dtype."""
+    root = float(rng.uniform(2, 5))
+    for dtype in (torch.float64, torch.float32):
+        sigma = torch.tensor([root], dtype=dtype)
+        found = ridge_share(sigma, root**2)
+        inputs = {"sigma": sigma, "lam": root**2}
+        expect(found, torch.tensor([0.5], dtype=dtype), inputs=inputs, what="ridge_share")
+        same_dtype(found, sigma)
 
 
 @pytest.mark.points(2)
@@ -67,14 +72,14 @@ def test_without_a_penalty_everything_stays(ridge_share: Share, rng: np.random.G
             sigma = torch.from_numpy(rng.uniform(0.1, 3, k)).to(dtype)
             found = ridge_share(sigma, 0.0)
             expect(found, torch.ones(k, dtype=dtype), inputs={"sigma": sigma, "lam": 0.0})
-            assert found.dtype == dtype, f"sigma is {dtype}, the shares are {found.dtype}"
+            same_dtype(found, sigma)
 
 
 @pytest.mark.points(2)
 def test_stopped_share_is_that_of_gradient_flow(
     stopped_share: Share, rng: np.random.Generator
 ) -> None:
-    """The shares are those of gradient flow on a random regression, by a matrix exponential."""
+    """The shares are those of gradient flow (by a matrix exponential), in σ's dtype."""
     X, sigma, directions, y = regression(rng)
     time = float(np.exp(rng.uniform(-1, 1)))
     least_squares = torch.linalg.lstsq(X, y[:, None]).solution[:, 0]
@@ -85,6 +90,8 @@ def test_stopped_share_is_that_of_gradient_flow(
         inputs={"sigma": sigma, "time": time},
         what="stopped_share",
     )
+    for given in (sigma, sigma.float()):
+        same_dtype(stopped_share(given, time), given)
 
 
 @pytest.mark.points(1)
@@ -99,7 +106,7 @@ def test_nothing_at_time_zero_and_all_in_the_end(
             first, last = stopped_share(sigma, 0.0), stopped_share(sigma, 1e4)
             expect(first, torch.zeros(k, dtype=dtype), inputs={"sigma": sigma, "time": 0.0})
             expect(last, torch.ones(k, dtype=dtype), inputs={"sigma": sigma, "time": 1e4})
-            assert last.dtype == dtype, f"sigma is {dtype}, the shares are {last.dtype}"
+            same_dtype(last, sigma)
 
 
 @pytest.mark.points(2)

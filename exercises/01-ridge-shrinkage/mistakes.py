@@ -25,6 +25,7 @@ PROBES = {
 
 MISTAKES = [
     Mistake("ridge-plain-sigma", "ridge_share", lambda s, lam: s / (s + lam)),
+    Mistake("ridge-lambda-twice", "ridge_share", lambda s, lam: s**2 / (s**2 + 2 * lam)),
     Mistake("ridge-lambda-squared", "ridge_share", lambda s, lam: s**2 / (s**2 + lam**2)),
     Mistake("ridge-share-taken", "ridge_share", lambda s, lam: lam / (s**2 + lam)),
     Mistake("ridge-not-a-share", "ridge_share", lambda s, lam: s / (s**2 + lam)),
@@ -34,4 +35,5 @@ MISTAKES = [
     Mistake("mse-forgets-n", "lam_of_mse", lambda weight_decay, n: weight_decay),
     Mistake("mse-forgets-half", "lam_of_mse", lambda weight_decay, n: n * weight_decay),
     Mistake("mse-upside-down", "lam_of_mse", lambda weight_decay, n: 2 * weight_decay / n),
+    Mistake("mse-upside-down", "lam_of_mse", lambda weight_decay, n: weight_decay / n),
 ]
