@@ -85,3 +85,8 @@ def test_the_notebooks_are_what_the_source_gives(exercise: Exercise) -> None:
 def test_numbers_and_titles_are_unique() -> None:
     assert len({e.number for e in EXERCISES}) == len(EXERCISES)
     assert len({e.title for e in EXERCISES}) == len(EXERCISES)
+
+
+def test_part_one_and_part_two_have_six_exercises_each() -> None:
+    parts = [e.chapter.split("/")[0] for e in all_exercises()]
+    assert (parts.count("theory"), parts.count("break")) == (6, 6)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weightdecay.grading import expect
+from weightdecay.grading import Mismatch, expect
+from weightdecay.grading.show import show
 
 Recipe = dict[str, Any]
 Dose = Callable[[Recipe], "float | None"]
@@ -51,7 +52,14 @@ def shrunk(recipe: Recipe) -> float:
 
 def ask(dose: Dose, recipe: Recipe, rtol: float = 0.01) -> None:
     """The dose has to be minus the logarithm of what is left."""
-    expect(dose(dict(recipe)), -math.log(shrunk(recipe)), inputs=recipe, rtol=rtol, what="dose")
+    found, right = dose(dict(recipe)), -math.log(shrunk(recipe))
+    if found is None:  # a legal answer, to another question
+        inputs = ", ".join(f"{key} = {show(value)}" for key, value in recipe.items())
+        raise Mismatch(
+            "observed: dose None, but this recipe has a dose\n"
+            f"expected: {show(right)}\ninputs:   {inputs}"
+        )
+    expect(found, right, inputs=recipe, rtol=rtol, what="dose")
 
 
 @pytest.mark.points(2)

@@ -96,6 +96,7 @@ MISTAKES = [
     Mistake("every-optimizer-has-one", "dose", right),
     Mistake("l2-never-has-one", "dose", unless(right, "Adam", "SGD")),
     Mistake("share-is-a-straight-line", "share_left", lambda dose: 1 - dose),
+    Mistake("share-is-a-straight-line", "share_left", lambda dose: max(0.0, 1 - dose)),
     Mistake("share-that-is-gone", "share_left", lambda dose: 1 - np.exp(-dose)),
     Mistake("share-squared", "share_left", lambda dose: np.exp(-2 * dose)),
     Mistake("share-one-over", "share_left", lambda dose: 1 / (1 + dose)),
