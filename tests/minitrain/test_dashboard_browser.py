@@ -38,7 +38,9 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
-LINES = ("loss", "gap", "norm", "spectral", "update", "grad", "calibration", "rate", "dose")
+LINES = (
+    "loss", "gap", "norm", "spectral", "update", "grad", "batch", "calibration", "rate", "dose",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
