@@ -15,7 +15,7 @@ import pytest
 from tests.test_sweep import EXPERIMENTS, contents, experiment, one_line
 from tests.toy_task import TASK
 from weightdecay import __main__ as command
-from weightdecay import plan, reproduce, results, runs, sweep
+from weightdecay import evidence, plan, reproduce, results, runs, sweep
 from weightdecay.plan import Job, Row, Task
 from weightdecay.results import Table
 from weightdecay.runs import Json, RunError
@@ -370,7 +370,7 @@ def test_a_failing_rerun_is_an_error_and_no_agreement(written: Written) -> None:
 def cli(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
-    monkeypatch.setattr(command, "_task", lambda name, folder: TASK)
+    monkeypatch.setattr(evidence, "task_of", lambda name, folder: TASK)
 
     def call(folder: Path) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -411,7 +411,7 @@ def test_the_command_says_agrees_or_differs(
 def test_every_experiment_has_its_results_and_how_they_were_made(folder: Path) -> None:
     table = results.read(folder)
     manifest = runs.read_json(folder / "manifest.json")
-    todo = plan.jobs(folder, command._task(plan.read_plan(folder).task, folder))
+    todo = plan.jobs(folder, evidence.task_of(plan.read_plan(folder).task, folder))
     assert manifest["command"] == f"just sweep experiments/{folder.name}"
     assert manifest["runs"] == len(todo)
     assert manifest["versions"]["torch"]

@@ -23,7 +23,7 @@ import pytest
 from tests.minitrain.factory import SHORT
 from tests.toy_task import STEPS, TASK
 from weightdecay import __main__ as command
-from weightdecay import plan, results, runs, sweep
+from weightdecay import evidence, plan, results, runs, sweep
 from weightdecay.plan import Job, Task
 from weightdecay.runs import RunError
 
@@ -201,7 +201,7 @@ def test_missing_files_and_keys_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", EXPERIMENTS, ids=lambda p: p.name)
 def test_every_experiment_has_a_valid_plan_with_paired_seeds(folder: Path) -> None:
-    task = command._task(plan.read_plan(folder).task, folder)
+    task = evidence.task_of(plan.read_plan(folder).task, folder)
     todo = plan.jobs(folder, task)
     seeds: dict[str, list[int]] = {}
     for job in todo:
@@ -323,7 +323,7 @@ def cli(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
     """``python -m weightdecay`` with the toy as its only task; code, output and errors."""
-    monkeypatch.setattr(command, "_task", lambda name, folder: TASK)
+    monkeypatch.setattr(evidence, "task_of", lambda name, folder: TASK)
     parent = tmp_path / "runs"
     whole = plan.jobs
     monkeypatch.setattr(plan, "jobs", lambda folder, task: whole(folder, task, parent=parent))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +11,15 @@ from typing import TYPE_CHECKING
 import tyro
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from tyro.conf import Positional
 
-from weightdecay import exercises
+from weightdecay import evidence, exercises
+from weightdecay.evidence import shown
 from weightdecay.minitrain import commands, recipe
 from weightdecay.runs import DASHBOARD, Run, RunError, load
 
 if TYPE_CHECKING:
     from weightdecay.minitrain.ladder import Report
-    from weightdecay.plan import Task
 
 console = Console(highlight=False, soft_wrap=True)
 STYLES = {"supported": "green", "not supported": "yellow", "no evidence yet": "dim"}
@@ -74,7 +72,7 @@ def train(
     run = loop.train(checked, directory, force=force)
     page = dashboard.write([run], directory / DASHBOARD)
     _final(run)
-    print(f"{_shown(directory)}: finished; dashboard {_shown(page)}")
+    print(f"{shown(directory)}: finished; dashboard {shown(page)}")
 
 
 def compare(
@@ -92,7 +90,7 @@ def compare(
         runs = tuple(directory for _, directory in jobs)
         for directory in runs:
             state = "trained now" if directory in trained else "found, not trained again"
-            print(f"{_shown(directory)}: {state}")
+            print(f"{shown(directory)}: {state}")
     elif len(runs) == 1:
         raise RunError(f"{runs[0]}: one run; compare takes two or more, or none to train the pair")
     from weightdecay.minitrain import dashboard, ladder
@@ -104,7 +102,7 @@ def compare(
     report = ladder.diagnose(a, b, [*others, *ladder.siblings(loaded)])
     _print_ladder(report)
     page = dashboard.write(loaded, out, report)
-    print(f"Dashboard: {_shown(page)}")
+    print(f"Dashboard: {shown(page)}")
 
 
 def diagnose(runs: Positional[tuple[Path, ...]]) -> None:
@@ -136,81 +134,7 @@ def reference(workers: int | None = None) -> None:
     """
     from weightdecay.minitrain import reference
 
-    print(f"Written: {_shown(reference.make(workers))}")
-
-
-def sweep(folder: Positional[Path], workers: int | None = None, engine: str = "loky") -> None:
-    """Train what is missing of a sweep and write its table.
-
-    Args:
-        folder: An experiment with a sweep.yaml, such as experiments/dose-response.
-        workers: Runs at a time; without it one per core.
-        engine: The joblib backend that runs them.
-    """
-    from weightdecay import plan, results, sweep
-
-    task = _task(plan.read_plan(folder).task, folder)
-    todo = plan.jobs(folder, task)
-    trained = sweep.train(todo, task, folder.resolve().name, workers=workers, engine=engine)
-    path = results.write(folder, todo, task, trained)
-    seconds = f", {trained[0]} of them trained now in {trained[1]:.0f} s" if trained[0] else ""
-    print(f"{_shown(path)}: {len(todo)} runs{seconds}")
-
-
-def reproduce(folder: Positional[Path], quick: bool = False, workers: int | None = None) -> None:
-    """Train a sweep again, from nothing, and say whether the results agree with the committed ones.
-
-    Args:
-        folder: An experiment with a committed results.csv, such as experiments/dose-response.
-        quick: Only the small part that sweep.yaml names.
-        workers: Runs at a time; without it one per core.
-    """
-    from weightdecay import plan
-    from weightdecay import reproduce as again
-
-    task = _task(plan.read_plan(folder).task, folder)
-    checks = again.run(folder, task, quick=quick, workers=workers)
-    table = Table()
-    for title in ("run", "column", "again", "committed", "99 % of new seeds", ""):
-        table.add_column(title, overflow="fold")  # no name is cut
-    for c in checks:
-        interval = escape(f"[{c.interval.low:.4g}, {c.interval.high:.4g}]")
-        committed = "–" if c.committed is None else f"{c.committed:.6g}"
-        verdict = "agrees" if c.agrees else "[red]differs[/red]"
-        job, column = escape(c.job), escape(c.column)
-        table.add_row(job, column, f"{c.again:.6g}", committed, interval, verdict)
-    console.print(table)
-    outside = sum(not c.agrees for c in checks)
-    if outside:
-        raise RunError(f"{_shown(folder)}: {outside} of {len(checks)} numbers do not agree")
-    print(f"{_shown(folder)}: all {len(checks)} numbers agree")
-
-
-def claims(write: bool = False) -> None:
-    """Check that every value and verdict in claims.yml and in the book follows from the results.
-
-    Args:
-        write: Put what the results give into claims.yml first.
-    """
-    from weightdecay import claims
-
-    if write:
-        claims.write()
-    problems = [*claims.differences(), *claims.sentences()]
-    if problems:
-        raise RunError("\n  ".join(["claims.yml and the results disagree:", *problems]))
-    counts = Counter(record.verdict for record in claims.read())
-    print("; ".join(f"{n} {verdict}" for verdict, n in counts.items()))
-
-
-def _task(name: str, folder: Path) -> Task:
-    from weightdecay.minitrain import siblings
-    from weightdecay.minitrain.task import TASK
-
-    tasks = {"break": TASK, "failures": siblings.TASK}
-    if name not in tasks:
-        raise RunError(f"{folder / 'sweep.yaml'}: task = {name}; accepted: {', '.join(tasks)}")
-    return tasks[name]
+    print(f"Written: {shown(reference.make(workers))}")
 
 
 def grade(
@@ -235,13 +159,7 @@ def grade(
     for record in records:
         print(grader.summary(record))
     new = sum(record["graded_now"] for record in records)
-    print(f"{new} graded, {len(records) - new} unchanged; {_shown(out)}: grades.csv, reports/")
-
-
-def _shown(path: Path) -> str:
-    """The path relative to here where possible."""
-    path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    print(f"{new} graded, {len(records) - new} unchanged; {shown(out)}: grades.csv, reports/")
 
 
 def _warned(run: Run) -> Run:
@@ -290,9 +208,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "diagnose": diagnose,
     "reference": reference,
-    "sweep": sweep,
-    "reproduce": reproduce,
-    "claims": claims,
+    "sweep": evidence.sweep,
+    "reproduce": evidence.reproduce,
+    "claims": evidence.claims,
     "grade": grade,
     **commands.COMMANDS,
     **exercises.COMMANDS,
