@@ -6,6 +6,7 @@ a path of its own (as project pages are) by a server that is the only host withi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ from playwright.sync_api import (
     Route,
     sync_playwright,
 )
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from weightdecay import claims
 from weightdecay.grading.load import Exercise, all_exercises
@@ -57,6 +59,11 @@ INSPECT = """() => ({
   links: [...document.querySelectorAll("a[href]")].map(a => a.href),
   ids: [...document.querySelectorAll("[id]")].map(e => e.id),
 })"""
+
+DRAWN = """() => document.documentElement.dataset.theme !== "auto"
+  && [...document.querySelectorAll(".math")].every(m => m.querySelector("mjx-container"))
+  && [...document.querySelectorAll(".plotly-graph-div, .wd-chart")]
+    .every(p => p.querySelector(".main-svg"))"""
 
 
 @dataclass
@@ -166,6 +173,10 @@ def settle(tab: Page) -> None:
     tab.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
     tab.evaluate("() => window.MathJax?.startup?.promise")
     tab.wait_for_load_state("networkidle")
+    # A busy machine can be silent before the scripts have run. What is not drawn by then never is;
+    # the tests say so by name.
+    with contextlib.suppress(PlaywrightTimeout):
+        tab.wait_for_function(DRAWN, timeout=15_000)
 
 
 def complaints(visits: list[Visit], what: str) -> list[str]:
