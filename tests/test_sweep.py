@@ -590,13 +590,17 @@ def test_a_killed_sweep_of_the_break_lab_ends_equal_in_every_digit(tmp_path: Pat
     assert "6 of them trained now" in whole.communicate(timeout=500)[0]
     place = killed / "_build" / "runs"
     child = start(killed)
-    wait(
-        lambda: (
-            len(finished(place)) >= 1
-            and bool({p.parent.name for p in place.glob("*/checkpoint.pt")} - finished(place))
-        ),
-        child,
-    )
+
+    def one_done_and_one_on_its_way() -> bool:
+        """Far from its end, so that it cannot get there before the signal does."""
+        on_its_way = [
+            path
+            for path in place.glob(f"*/{runs.CHECKPOINT}")
+            if runs.read_metrics(path.parent / runs.METRICS)[0][-1]["step"] < 200
+        ]
+        return bool(finished(place)) and bool(on_its_way)
+
+    wait(one_done_and_one_on_its_way, child)
     family = child.children(recursive=True)
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
