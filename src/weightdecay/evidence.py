@@ -88,10 +88,11 @@ def claims(write: bool = False) -> None:
 
 def task_of(name: str, folder: Path) -> Task:
     """The part of the course that trains a sweep, by the name in its sweep.yaml."""
+    from weightdecay.hysteresis import scan
     from weightdecay.minitrain import siblings
     from weightdecay.minitrain.task import TASK
 
-    tasks = {"break": TASK, "failures": siblings.TASK}
+    tasks = {"break": TASK, "failures": siblings.TASK, "hysteresis": scan.TASK}
     if name not in tasks:
         raise RunError(f"{folder / 'sweep.yaml'}: task = {name}; accepted: {', '.join(tasks)}")
     return tasks[name]

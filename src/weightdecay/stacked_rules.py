@@ -17,7 +17,7 @@ from weightdecay.rules import Rule, RuleOptimizer, Settings, State
 
 
 @dataclass(frozen=True)
-class _Columns:
+class Columns:
     """`Settings` of r replicas. A rule only calculates with them, so it need not know."""
 
     lr: float | Tensor  # (r, 1, ...), or one number for all
@@ -31,7 +31,7 @@ class RowBlock:
     """The replicas whose copies of one weight share rule, betas and epsilon."""
 
     rule: Rule
-    settings: _Columns
+    settings: Columns
     members: slice | Tensor
     state: State = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ def row_blocks(
         lr, weight_decay = (column(stacked.new_tensor(v), stacked) for v in (rates, decays))
         everyone = len(numbers) == len(models)
         rows = slice(None) if everyone else torch.tensor(numbers, device=stacked.device)
-        blocks.append(RowBlock(rule, _Columns(lr, weight_decay, betas, eps), rows))
+        blocks.append(RowBlock(rule, Columns(lr, weight_decay, betas, eps), rows))
     return blocks
 
 
