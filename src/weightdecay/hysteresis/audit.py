@@ -67,9 +67,16 @@ def smooth(flat: Tensor, seeds: list[int], imprinted: Imprinted) -> Tensor:
     return imprinted("smooth")
 
 
+def top_reset(flat: Tensor, seeds: list[int], imprinted: Imprinted) -> Tensor:
+    """Imprinted weights with everything above the first layer set back to its initial value: the
+    cheapest of erasers, which leaves what the lowest features have learned."""
+    first = {k: w for k, w in teacher.tensors(imprinted("checkerboard")).items() if "core.0" in k}
+    return teacher.flattened({**teacher.tensors(flat), **first})
+
+
 STARTS: dict[str, Start] = {
     start.__name__: start
-    for start in (fresh, imprint, norm_matched, shuffled, shifted, random_cells, smooth)
+    for start in (fresh, imprint, norm_matched, shuffled, shifted, random_cells, smooth, top_reset)
 }
 
 

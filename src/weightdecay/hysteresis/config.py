@@ -11,7 +11,9 @@ from weightdecay.runs import Json, RunError
 PROTOCOL = 1
 """Goes up whenever the same config would give other numbers: results of two versions never mix."""
 
-Arm = Literal["fresh", "imprint", "norm_matched", "shuffled", "shifted", "random_cells", "smooth"]
+Arm = Literal[
+    "fresh", "imprint", "norm_matched", "shuffled", "shifted", "random_cells", "smooth", "top_reset"
+]
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
