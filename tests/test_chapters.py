@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CHAPTERS = sorted(p for part in ("theory", "break") for p in (ROOT / "book" / part).glob("*.md"))
+PARTS = ("theory", "break", "hysteresis")
+CHAPTERS = sorted(p for part in PARTS for p in (ROOT / "book" / part).glob("*.md"))
 TESTS = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -16,7 +17,7 @@ chapters = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: f"{p.paren
 
 def test_every_chapter_is_in_the_table_of_contents_and_the_other_way_round() -> None:
     toc = (ROOT / "book" / "_toc.yml").read_text("utf-8")
-    named = set(re.findall(r"file: ((?:theory|break)/\S+)", toc))
+    named = set(re.findall(rf"file: ((?:{'|'.join(PARTS)})/\S+)", toc))
     assert named == {f"{p.parent.name}/{p.stem}" for p in CHAPTERS}
 
 

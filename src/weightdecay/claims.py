@@ -1,9 +1,9 @@
 """The ledger of claims: ``just claims`` checks it, ``just claims --write`` brings it up to date.
 
 ``claims.yml`` holds one record a claim. Its first keys are written by people: what a source says,
-in our words. The last ones, `measured`, `interval`, `held`, `n` and `verdict`, are computed from
-results files by the module named in `measure` and never typed. A claim without such a module is
-"not measured yet". `weightdecay.verdicts` has the rules.
+in our words. The last ones, from `measured` to `verdict`, are computed from results files by the
+module named in `measure` and never typed. A claim without such a module is "not measured yet".
+`weightdecay.verdicts` has the rules.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Claim", "Direction", "Quantity", "Record", "Verdict", "digits", "mar
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER = ROOT / "claims.yml"
 BOOK = ROOT / "book"
-COMPUTED = ("measured", "interval", "held", "n", "verdict")
+COMPUTED = ("measured", "interval", "held", "n", "confounded_by", "verdict")
 
 
 class Record(BaseModel):
@@ -51,6 +51,8 @@ class Record(BaseModel):
     held: dict[str, bool] | None = None
     """What the claim asserts without a number, and whether it is so."""
     n: int | None = None
+    confounded_by: str | None = None
+    """The control that its explanation does not survive, where the verdict is confounded."""
     verdict: Verdict = Verdict.NOT_MEASURED
 
 

@@ -107,11 +107,13 @@ class Claim:
         """The computed keys of its record."""
         found = [(q.name, q.estimate) for q in self.quantities]
         found += [(d.words, d.estimate) for d in self.directions if d.estimate]
+        reason = {"confounded_by": self.confounded} if self.verdict is Verdict.CONFOUNDED else {}
         return {
             "measured": {name: _round(e.mean) for name, e in found},
             "interval": {name: [_round(e.low), _round(e.high)] for name, e in found},
             "held": {d.words: d.held for d in self.directions},
             "n": min((e.n for _, e in found), default=None),
+            **reason,
             "verdict": str(self.verdict),
         }
 
@@ -135,6 +137,8 @@ def markdown(found: Sequence[Claim]) -> str:
     lines = []
     for claim in found:
         lines += [f"**{claim.id}: {claim.verdict}.** {claim.statement}", ""]
+        if claim.verdict is Verdict.CONFOUNDED:
+            lines += [f"*Confounded by:* {claim.confounded}.", ""]
         lines += ["| | claimed | measured [95 % interval] |", "|---|---|---|"]
         for q in claim.quantities:
             claimed = "" if q.claimed is None else f"{q.claimed:g}"
