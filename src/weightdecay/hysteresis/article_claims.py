@@ -169,7 +169,6 @@ def h9(claim: Claim) -> None:
     claim.add(
         "the same at AdamW's lambda 1e-3, dose 0.0008", advantage(ARTICLE, PEAK, rule="adamw")
     )
-    claim.add("the same at AdamW's dose 2.4", advantage(ARTICLE, 3.0, rule="adamw"))
     claim.add(
         "imprint's norm after AdamW at dose 0.8",
         values("norm/end", "imprint", MATCHED, rule="adamw"),
