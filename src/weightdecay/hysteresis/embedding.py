@@ -56,6 +56,7 @@ from weightdecay.plan import Row
 
 Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
+COMMAND = "python -m weightdecay.hysteresis.embedding"
 FOLDER = EXPERIMENTS / "hysteresis-embedding"
 POINTS = "points.json"
 COORDINATES = "coordinates"
@@ -193,7 +194,7 @@ def write(folder: Path = FOLDER, parent: Path = plan.RUNS) -> Path:
         RunError: if a run is missing.
     """
     found = weights(parent)
-    manifest = {"command": "python -m weightdecay.hysteresis.embedding", **runs.environment()}
+    manifest = {"command": COMMAND, **runs.environment()}
     rows: list[Row] = []
     drawn = {}
     for arm in (*ARMS, COORDINATES):
@@ -228,6 +229,8 @@ def _rounded(z: Array) -> list[list[float]]:
 
 @functools.cache
 def _table(folder: Path) -> results.Table:
+    if not (folder / results.TABLE).exists():
+        raise runs.RunError(f"{folder / results.TABLE}: missing; {COMMAND} makes it")
     return results.read(folder)
 
 
