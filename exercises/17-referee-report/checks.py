@@ -86,8 +86,9 @@ def standing(letter: Letter) -> str:
     done = addressed(letter)
     listed = {e["threat"] for e in letter} & set(THREATS)
     missing = Counter(t["question"] for name, t in THREATS.items() if name not in listed)
+    by = {e["threat"]: e["control"] for e in letter}
     parts = {
-        "addressed": sorted(done),
+        "addressed": [f"{name} by {by[name]}" for name in sorted(done)],
         "listed and still open": sorted(listed - done),
         "not listed": [f"{n} about {q}" for q, n in missing.items()],
     }
@@ -156,7 +157,6 @@ def test_decisive(report: Callable[..., Any]) -> None:
         raise wrong(
             f"no third arm among {', '.join(sorted(asked)) or 'no controls'}",
             "an arm without memory that is otherwise like the imprint arm",
-            f"so far:   {standing(letter)}",
         )
     if "size" not in addressed(letter):
         raise wrong(
@@ -281,13 +281,16 @@ def test_follow(predictions: Callable[..., Any]) -> None:
                 f"{place}: both hypotheses say the same of this pair",
                 "a pair that comes out otherwise if there is no memory",
             )
-        up = 1 if if_memory > if_rival else -1
-        for name, signs, level in (("memory", memory, if_memory), ("the rival", rival, if_rival)):
-            away = up if name == "memory" else -up
-            if any((s - level) * away < 0 for s in signs):
+        away = 1 if if_memory > if_rival else -1  # from the rival
+        for name, signs, sign, side in (
+            ("memory", memory, if_memory, away),
+            (threat, rival, if_rival, -away),
+        ):
+            # Wider than the hypothesis only on the side that the other cannot claim.
+            if sign not in signs or any((s - sign) * side < 0 for s in signs):
                 raise wrong(
                     f"{place}: what you predict does not follow from {name}",
-                    f"what the scores of the two do in a world where {name} alone is true",
+                    f"what the two score in a world where {name} alone sets the arms apart",
                 )
 
 

@@ -66,7 +66,8 @@ def probe_predictions(f: Callable[..., Any], rng: np.random.Generator) -> Any:
         return "the same"
     if any({m[0], m[2]} == {"imprint", "fresh"} for m, _ in pairs):
         return "what the report has measured"
-    straight = [(m, r) for m, r in pairs if (m[0], m[2]) == (r[0], r[2])]
+    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+    straight = [(m, r if r[0] == m[0] else [r[2], turned.get(r[1], r[1]), r[0]]) for m, r in pairs]
     if any(OUTCOMES[m[1]] & OUTCOMES[r[1]] for m, r in straight):
         return "overlap"
     if any(m[0] == "imprint" and ">" not in m[1] for m, _ in straight):
@@ -174,6 +175,11 @@ MISTAKES = [
         "overlap",
         "predictions",
         gives(compared("imprint >= other-imprint", "imprint = other-imprint", "probe-learns")),
+    ),
+    Mistake(
+        "overlap",
+        "predictions",
+        gives(compared("imprint >= shuffled", "shuffled >= imprint")),
     ),
     Mistake(
         "turned",
