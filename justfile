@@ -59,6 +59,18 @@ reveal *rest: _install
 phase-18-reference *rest: _install
     @python -m weightdecay reference "$@"
 
+# Train a small version of the hysteresis scan, under 3 minutes, and print it beside the article's
+[group('hysteresis')]
+[positional-arguments]
+hysteresis *rest: _install
+    @python -m weightdecay hysteresis "$@"
+
+# Train the full scan, the audit and the erasers, hours; killed, it goes on; --device cuda for a GPU
+[group('hysteresis')]
+[positional-arguments]
+hysteresis-scan *rest: _install
+    @python -m weightdecay hysteresis-scan "$@"
+
 # Train what is missing of a sweep, e.g. `just sweep experiments/dose-response`, and write its table
 [group('experiments')]
 [positional-arguments]

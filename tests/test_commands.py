@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 JUST = ROOT / ".venv" / "bin" / "just"
-GROUPS = {"break lab (phase 18)", "experiments", "exercises", "book", "checks"}
+GROUPS = {"break lab (phase 18)", "hysteresis", "experiments", "exercises", "book", "checks"}
 
 # One line per call, as a JSON list, so that spaces and quotes inside an argument stay visible.
 # FAIL in the environment makes a call fail.
@@ -166,10 +166,19 @@ def test_a_setting_is_never_run_as_a_command(installed: Checkout) -> None:
     assert not (installed.root / "hacked").exists()
 
 
-@pytest.mark.parametrize("command", ["compare", "diagnose", "reference"])
-def test_arguments_arrive_as_given(installed: Checkout, command: str) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "command"),
+    [
+        ("phase-18-compare", "compare"),
+        ("phase-18-diagnose", "diagnose"),
+        ("phase-18-reference", "reference"),
+        ("hysteresis", "hysteresis"),
+        ("hysteresis-scan", "hysteresis-scan"),
+    ],
+)
+def test_arguments_arrive_as_given(installed: Checkout, recipe: str, command: str) -> None:
     given = ["experiments/18 control", "a'b", 'c"d', "$HOME", "*"]
-    installed.run(f"phase-18-{command}", *given)
+    installed.run(recipe, *given)
     assert installed.calls() == [["-m", "weightdecay", command, *given]]
 
 

@@ -15,6 +15,7 @@ from tyro.conf import Positional
 
 from weightdecay import evidence, exercises
 from weightdecay.evidence import shown
+from weightdecay.hysteresis import commands as hysteresis
 from weightdecay.minitrain import commands, recipe
 from weightdecay.runs import DASHBOARD, Run, RunError, load
 
@@ -213,6 +214,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "claims": evidence.claims,
     "grade": grade,
     **commands.COMMANDS,
+    **hysteresis.COMMANDS,
     **exercises.COMMANDS,
 }
 

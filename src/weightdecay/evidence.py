@@ -6,6 +6,7 @@ Thin, and what they call is imported where it is needed: the other commands need
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from tyro.conf import Positional
 from weightdecay.runs import RunError
 
 if TYPE_CHECKING:
-    from weightdecay.plan import Task
+    from weightdecay.plan import Job, Task
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -30,11 +31,18 @@ def sweep(folder: Positional[Path], workers: int | None = None, engine: str = "l
         workers: Runs at a time; without it one per core.
         engine: The joblib backend that runs them.
     """
-    from weightdecay import plan, results, sweep
+    from weightdecay import plan, sweep
 
     task = task_of(plan.read_plan(folder).task, folder)
     todo = plan.jobs(folder, task)
     trained = sweep.train(todo, task, folder.resolve().name, workers=workers, engine=engine)
+    write_table(folder, todo, task, trained)
+
+
+def write_table(folder: Path, todo: Sequence[Job], task: Task, trained: tuple[int, float]) -> None:
+    """Write the table of a finished sweep, and say where it is and what was trained for it."""
+    from weightdecay import results
+
     path = results.write(folder, todo, task, trained)
     seconds = f", {trained[0]} of them trained now in {trained[1]:.0f} s" if trained[0] else ""
     print(f"{shown(path)}: {len(todo)} runs{seconds}")

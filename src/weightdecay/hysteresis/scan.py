@@ -1,20 +1,31 @@
 """The experiment as a task of `weightdecay.sweep`: one config in, one row of a table out.
 
-``just hysteresis-scan`` trains the full scan and the audit; runs that exist are kept.
+``just hysteresis-scan`` trains the full scan and the audit; runs that exist are kept. On a GPU,
+`train_replicas` takes the place of `weightdecay.sweep.train`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from tqdm import tqdm
 
 from weightdecay import runs
 from weightdecay.hysteresis import config as config_file
 from weightdecay.hysteresis.config import PROTOCOL, Config
-from weightdecay.plan import Row, Task
+from weightdecay.plan import Job, Row, Task
 from weightdecay.runs import Json, RunError
 
 WEIGHTS = "weights.safetensors"
+AGAIN = "delete the directory, it is trained again"
+
+# A run in training needs four buffers (5000, 128) of float32, 10.2 MB, and 1 MB for its weights,
+# their gradient, Adam's state and its points; its probes come when these are free, and need less.
+# So 120 runs, half an arm of the full scan, take 1.4 GB.
+CHUNK = 120
+"""Runs at a time on a GPU."""
 
 
 def check(config: Json, source: str) -> Json:
@@ -36,7 +47,8 @@ def train_together(jobs: Sequence[tuple[Config, Path]], device: str = "cpu") -> 
     started = runs.now()
     for config, directory in jobs:
         manifest = {**runs.environment(), "started": started, "device": device}
-        runs.prepare(directory, config.model_dump(), manifest)
+        # Forced: of a run that was killed nothing is worth keeping, its manifest least of all.
+        runs.prepare(directory, config.model_dump(), manifest, force=True)
     configs = [config for config, _ in jobs]
     imprints = jobs[0][1].parent / "imprints"
     adapted = protocol.adapt(configs, device, imprints)
@@ -50,17 +62,61 @@ def train_together(jobs: Sequence[tuple[Config, Path]], device: str = "cpu") -> 
         runs.write_json(directory / runs.RESULTS, {"protocol": PROTOCOL, **numbers})
 
 
+def train_replicas(
+    todo: Sequence[Job], name: str, device: str, chunk: int = CHUNK
+) -> tuple[int, float]:
+    """What `weightdecay.sweep.train` does, `chunk` runs at a time as replicas on one device.
+
+    Returns:
+        How many runs were trained, and in how many seconds.
+
+    Raises:
+        RunError: if another command trains this sweep, or as `train_together`; what is finished is
+            kept.
+    """
+    missing = [job for job in todo if not (job.directory / runs.RESULTS).exists()]
+    if not missing:
+        return 0, 0.0
+    start = time.perf_counter()
+    state = missing[0].directory.parent / f".{name}"
+    state.mkdir(parents=True, exist_ok=True)
+    done = len(todo) - len(missing)
+    # disable=None: no bar in a log
+    with (
+        runs.locked(state),
+        tqdm(total=len(todo), initial=done, unit="run", disable=None) as bar,
+    ):
+        for part in chunks(missing, chunk):
+            train_together(part, device)
+            bar.update(len(part))
+    return len(missing), time.perf_counter() - start
+
+
+def chunks(todo: Sequence[Job], size: int) -> list[list[tuple[Config, Path]]]:
+    """The runs in groups of at most `size` that `protocol.alike` holds to be alike."""
+    from weightdecay.hysteresis import protocol
+
+    groups: dict[tuple[object, ...], list[tuple[Config, Path]]] = {}
+    for job in todo:
+        config = config_file.parse(job.config, str(job.directory))
+        groups.setdefault(protocol.alike(config), []).append((config, job.directory))
+    return [g[i : i + size] for g in groups.values() for i in range(0, len(g), size)]
+
+
 def rows(directory: Path) -> list[Row]:
     """What `measure.measure` found, in one row.
 
     Raises:
-        RunError: for results of another version of the protocol.
+        RunError: for a broken file, or results of another version of the protocol.
     """
-    found = runs.read_json(directory / runs.RESULTS)
+    try:
+        found = runs.read_json(directory / runs.RESULTS)
+    except RunError as e:
+        raise RunError(f"{e}; {AGAIN}") from e
     if found.get("protocol") != PROTOCOL:
         raise RunError(
             f"{directory / runs.RESULTS}: protocol = {found.get('protocol')}, expected {PROTOCOL}: "
-            "results of two versions do not mix; delete the directory, it is trained again"
+            f"results of two versions do not mix; {AGAIN}"
         )
     return [found]
 
