@@ -415,7 +415,9 @@ def test_every_experiment_has_its_results_and_how_they_were_made(folder: Path) -
     assert manifest["command"] == f"just sweep experiments/{folder.name}"
     assert manifest["runs"] == len(todo)
     assert manifest["versions"]["torch"]
-    assert {"data_sha256", "host", "threads", "git_commits", "written"} <= manifest.keys()
+    assert {"host", "threads", "git_commits", "written"} <= manifest.keys()
+    if plan.read_plan(folder).task in ("break", "failures"):  # these are trained on a corpus
+        assert "data_sha256" in manifest
     found = {json.dumps([*(row[k] for k in todo[0].setting), row["seed"]]) for row in table.rows}
     wanted: list[list[Any]] = [[*job.setting.values(), job.seed] for job in todo]
     assert found == {json.dumps(read_back(setting)) for setting in wanted}
