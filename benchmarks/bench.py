@@ -19,26 +19,35 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import article
 import torch
 import tyro
 from loops import (
+    STEP_FLOPS,
     Runs,
     decoders_apart,
     decoders_stacked,
     our_loop,
     plain_loop,
+    scan_config,
+    scan_run,
+    teacher_steps,
     teachers_apart,
     teachers_stacked,
 )
 
-from weightdecay import runs
+from weightdecay import runs, sweep
+from weightdecay.hysteresis import scan
 from weightdecay.minitrain import corpus, dashboard, ladder, loop, recipe
+from weightdecay.plan import Job, Task
 
 RECORDS = recipe.ROOT / "_build" / "bench.json"
 ROUNDS, STEPS = 40, 25
+TORCH_THREADS = torch.get_num_threads()  # torch's default, before anything sets it
 
 
 def seconds(function: Callable[[], Any], times: int = 1) -> float:
@@ -199,20 +208,93 @@ def bench_replicas(rounds: int = 10) -> None:
         pool.shutdown()
 
 
+# ---------------------------------------------------------- the hysteresis article's scan
+
+
+def bench_scan(
+    rounds: int,
+    decays: Sequence[float] = (0.0, 1e-4, 1e-3, 1e-2),
+    seeds: Sequence[int] = tuple(range(os.cpu_count() or 1)),
+) -> None:
+    """A part of the article's scan, both arms: the plain loop against the sweep's processes.
+
+    Points, steps and rules are the same, and so are the networks and the article's probe. Plainly:
+    `article.run`, one run after the other, with torch's default threads. Ours: `sweep.train` on all
+    cores, from starting the processes to each run's file. Phase A is done once a seed, which the
+    scan's 12 decays gain more from than these; and each student is scored on 4000 fresh points as
+    well. A second ratio has all that a run of ``just hysteresis-scan`` measures: it is not the same
+    work, and says what the audit costs.
+    """
+    cells = [(w, arm, seed) for w in decays for arm in article.ARMS for seed in seeds]
+
+    def plainly() -> None:
+        torch.set_num_threads(TORCH_THREADS)
+        for w, arm, seed in cells:
+            torch.manual_seed(seed)
+            article.run(arm, w)
+
+    def ours(task: Task) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            jobs = []
+            for w, arm, seed in cells:
+                config = scan_config(arm, w, seed).model_dump()
+                directory = Path(name, f"{w}-{arm}-{seed}")
+                jobs.append(Job({"weight_decay": w, "arm": arm}, seed, config, directory))
+            sweep.train(jobs, task, "bench")
+
+    tasks = {"": replace(scan.TASK, train=scan_run), "-measured": scan.TASK}
+    times: dict[str, list[float]] = {way: [] for way in ("plain", *tasks)}
+    for _ in range(rounds):
+        times["plain"].append(seconds(plainly))
+        for way, task in tasks.items():
+            times[way].append(seconds(functools.partial(ours, task)))
+    for way, target, inside in (
+        ("", 0.5, "Ours: the article's probe only."),
+        ("-measured", None, "Ours: with every probe of the audit, which the plain loop lacks."),
+    ):
+        ratios = [a / b for a, b in zip(times[way], times["plain"], strict=True)]
+        record(
+            f"hysteresis-scan{way}", ratios, target,
+            f"{inside} {len(cells)} runs in {statistics.median(times[way]):.1f} s on "
+            f"{os.cpu_count()} cores; plain in {statistics.median(times['plain']):.1f} s on "
+            f"{TORCH_THREADS} threads.",
+        )  # fmt: skip
+
+
+def bench_teacher_step(rounds: int = 20, steps: int = 20, size: int = 2048) -> None:
+    """GF/s of the training step on one thread, and its part of what sgemm reaches; no record."""
+    torch.set_num_threads(1)
+    fit, a, b = teacher_steps(), torch.randn(size, size), torch.randn(size, size)
+    fit(steps), a @ b  # warm up
+    reached = [
+        (steps * STEP_FLOPS / seconds(lambda: fit(steps)), 2 * size**3 / seconds(lambda: a @ b))
+        for _ in range(rounds)
+    ]
+    step, peak = (statistics.median(column) / 1e9 for column in zip(*reached, strict=True))
+    part = statistics.median(a / b for a, b in reached)
+    print(f"hysteresis step: {step:.1f} GF/s on one thread, {part:.0%} of the {peak:.1f} GF/s that "
+          f"a product of {size} x {size} matrices reaches beside it")  # fmt: skip
+
+
 def main(
     only: tyro.conf.Positional[Sequence[str]] = (),
-    pair_rounds: Annotated[int, tyro.conf.arg(help="Rounds of the slow one.")] = 3,
+    pair_rounds: Annotated[int, tyro.conf.arg(help="Rounds of the pair, a slow one.")] = 3,
+    scan_rounds: Annotated[int, tyro.conf.arg(help="Rounds of the scan, minutes each.")] = 3,
 ) -> None:
-    """Run the benchmarks, or only the named ones: step, pair, replicas, dashboard."""
+    """Run the benchmarks, or only the named ones: step, pair, replicas, hysteresis-scan,
+    dashboard."""
     from weightdecay.minitrain.reference import DIRECTORY
 
-    names = only or ("step", "pair", "replicas", "dashboard")
+    names = only or ("step", "pair", "replicas", "hysteresis-scan", "dashboard")
     if "step" in names:
         bench_step()
     if "pair" in names:
         bench_pair(pair_rounds)
     if "replicas" in names:
         bench_replicas()
+    if "hysteresis-scan" in names:
+        bench_teacher_step()
+        bench_scan(scan_rounds)
     if "dashboard" in names:
         bench_dashboard([DIRECTORY / "18-control", DIRECTORY / "18-break-wd0"])
 

@@ -1,19 +1,26 @@
-"""What ``bench.py`` times: steps of the plainest loop, of the lab's own, and of replicas."""
+"""What ``bench.py`` times: steps of the plainest loop, of the lab's own, and of replicas; and the
+hysteresis article's runs, plainly and our way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
+import article
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from weightdecay import runs
 from weightdecay.decay import parameter_groups
+from weightdecay.hysteresis import probe, protocol, tasks, teacher
+from weightdecay.hysteresis.config import Config, parse
 from weightdecay.minitrain import build, corpus, recipe
 from weightdecay.minitrain.batches import PairedBatches, batch_order, pair_masks
 from weightdecay.replicas import Replicas
 from weightdecay.rules import RuleOptimizer, adam_l2, adamw
+from weightdecay.runs import Json
 
 
 def plain_loop(width: int | None) -> Callable[[], None]:
@@ -124,7 +131,7 @@ def decoders_stacked(seeds: Sequence[int]) -> Runs:
 POINTS, DECAY = 5000, 1e-3  # of the hysteresis article's second phase: full batch, Adam + L2
 
 
-def teacher(seed: int) -> tuple[nn.Module, Tensor, Tensor]:
+def saddle_teacher(seed: int) -> tuple[nn.Module, Tensor, Tensor]:
     """The article's 2-128-128-32 core with the head of 20, and points (N, 2) with a saddle."""
     torch.manual_seed(seed)
     model = nn.Sequential(
@@ -143,7 +150,7 @@ def teachers_apart(seeds: Sequence[int]) -> Runs:
     """Each with torch's fused Adam."""
 
     def run(seed: int) -> Callable[[], float]:
-        model, x, y = teacher(seed)
+        model, x, y = saddle_teacher(seed)
         adam = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=DECAY, fused=True)
 
         def step() -> float:
@@ -160,8 +167,53 @@ def teachers_apart(seeds: Sequence[int]) -> Runs:
 
 def teachers_stacked(seeds: Sequence[int]) -> Runs:
     """The same as replicas."""
-    models, xs, ys = zip(*map(teacher, seeds), strict=True)
+    models, xs, ys = zip(*map(saddle_teacher, seeds), strict=True)
     options: dict[str, Any] = {"lr": 1e-3, "weight_decay": DECAY}
     replicas = Replicas(models, [RuleOptimizer(m.parameters(), adam_l2, **options) for m in models])
     x, y = torch.stack(xs), torch.stack(ys)
     return lambda steps: [replicas.step(teacher_loss, x, y) for _ in range(steps)][-1].loss.tolist()
+
+
+# ----------------------------------------------------------------- the hysteresis article's scan
+
+
+def scan_config(arm: str, decay: float, seed: int) -> Config:
+    """A run of the article, the same work as one of `article.run`'s.
+
+    Raises:
+        ValueError: if the two have come to differ in points or steps.
+    """
+    config = parse({"arm": arm, "weight_decay": decay, "seed": seed}, "bench")
+    ours = (config.points, config.steps, protocol.IMPRINT_STEPS, probe.POINTS, probe.STEPS)
+    plain = (article.POINTS, article.ADAPT_STEPS, article.IMPRINT_STEPS, article.PROBE_POINTS,
+             article.PROBE_STEPS)  # fmt: skip
+    if ours != plain:
+        raise ValueError(f"points and steps of the two ways differ: {ours} and {plain}")
+    return config
+
+
+def scan_run(config: Json, directory: Path) -> None:
+    """One run our way with the article's probe alone, as the `train` of a sweep's task."""
+    one = parse(config, str(directory))
+    adapted = protocol.adapt([one], imprints=directory.parent / "imprints")
+    (found,) = probe.article(probe.readings(adapted.end, [one.seed]), [one.seed])
+    directory.mkdir()
+    runs.write_json(directory / runs.RESULTS, found)
+
+
+# Of the products in one step of `teacher.fit`, multiplications and additions for each point:
+# forward x W1' (2 x 128), h1 W2' (128 x 128), h2 v (128); backward h2' d (128), d2' h1 and d2 W2
+# (128 x 128 each), d1' x (128 x 2). Products whose size does not grow with the points are left out.
+STEP_FLOPS = 2 * POINTS * (3 * 128 * 128 + 2 * 2 * 128 + 2 * 128)
+
+
+def teacher_steps() -> Callable[[int], Tensor]:
+    """Steps of phase B of one network, as a worker of the sweep takes them: Adam included."""
+    x = tasks.donut(POINTS, tasks.generator(0, "phase B"))[None]
+    y, flat, one = tasks.saddle(x), teacher.initial(0)[None], torch.ones(1)
+
+    def fit(steps: int) -> Tensor:
+        phase = teacher.Fit("head_b", steps, protocol.ADAPT_LR, adam_l2, one, DECAY * one)
+        return teacher.fit(flat, x, y, phase)[0]
+
+    return fit

@@ -147,7 +147,8 @@ def test_the_students_are_torchs_own_training(monkeypatch: pytest.MonkeyPatch) -
             torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
     sizes = [tuple(p.shape) for p in found.model(0).parameters()]
     assert sizes == [(64, 20), (64,), (1, 64), (1,)]
-    assert not torch.equal(start.model(0)[0].weight, start.model(1)[0].weight)
+    a, b = (next(start.model(i).parameters()) for i in range(2))
+    assert not torch.equal(a, b)
 
 
 def test_hits_are_the_share_of_right_signs() -> None:
@@ -304,8 +305,8 @@ def test_r2_is_one_for_a_linear_map_and_zero_for_noise() -> None:
     matrix = torch.randn(2, 8, generator=rng)
     exact = cloud(c @ matrix + 3, c_test @ matrix + 3, c, c_test)["R2/core"]
     assert exact == pytest.approx(1, abs=1e-9)
-    nothing = (torch.randn(500, 8, generator=rng) for _ in range(2))
-    assert cloud(*nothing, c, c_test)["R2/core"] == pytest.approx(0, abs=0.05)
+    x, x_test = (torch.randn(500, 8, generator=rng) for _ in range(2))
+    assert cloud(x, x_test, c, c_test)["R2/core"] == pytest.approx(0, abs=0.05)
     assert cloud(c**2, c_test**2, c, c_test)["R2/core"] == pytest.approx(0, abs=0.05)
 
 

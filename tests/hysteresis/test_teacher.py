@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,10 @@ from weightdecay.hysteresis.teacher import Fit, Head
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 STEPS, POINTS, LR = 6, 41, 1e-2
 DECAYS, SCALES = (0.0, 1e-3, 0.3), (1.0, 10.0, 0.2)
-TORCH = {rules.adam_l2: torch.optim.Adam, rules.adamw: torch.optim.AdamW}
+TORCH: dict[rules.Rule, type[torch.optim.Optimizer]] = {
+    rules.adam_l2: torch.optim.Adam,
+    rules.adamw: torch.optim.AdamW,
+}
 
 
 class Network(nn.Module):
@@ -60,9 +64,8 @@ class Trained:
 def by_autograd(flat: Tensor, x: Tensor, y: Tensor, one: Fit, i: int) -> Trained:
     """Replica i of a phase, by itself."""
     model = network(flat)
-    optimizer = TORCH[one.rule](
-        model.parameters(), lr=one.lr, weight_decay=float(one.weight_decay[i])
-    )
+    settings: dict[str, Any] = {"lr": one.lr, "weight_decay": float(one.weight_decay[i])}
+    optimizer = TORCH[one.rule](model.parameters(), **settings)
     loss = x.new_tensor(math.nan)
     for _ in range(one.steps):
         if one.head == "head_a":
