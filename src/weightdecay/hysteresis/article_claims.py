@@ -2,7 +2,8 @@
 
 What holds each claim, and which control confounds it, was written down before the full scan and the
 audit were read; `weightdecay.verdicts` has the rules. A difference counts as nothing left if its
-interval lies within 5 points.
+interval lies within 5 points. Added after reading them: the crossed control as a linear probe sees
+it, a number beside the MLP's that decides no verdict.
 """
 
 from __future__ import annotations
@@ -122,7 +123,10 @@ def h5(claim: Claim) -> None:
         "imprint less control, probe on whitened outputs",
         advantage("mlp/whitened/checkerboard", PEAK),
     )
-    claim.add("help of a memory with its own labels (crossed)", own_labels("mlp/outputs", PEAK))
+    claim.add(
+        "help of a memory with its own labels (crossed, MLP)", own_labels("mlp/outputs", PEAK)
+    )
+    claim.add("the same, linear probe", own_labels("linear/outputs", PEAK))
     if matched.low <= 0:
         claim.confounded = "fresh weights of the imprinted norms score as high"
 
@@ -152,7 +156,8 @@ def h8(claim: Claim) -> None:
         -1,
     )
     left = own_labels("mlp/outputs", ORDINARY)
-    claim.direction("a memory helps with its own labels at 1e-4 (crossed)", left, +1)
+    claim.direction("a memory helps with its own labels at 1e-4 (crossed, MLP)", left, +1)
+    claim.add("the same, linear probe", own_labels("linear/outputs", ORDINARY))
     nothing_left(claim, "it no longer does at 1e-2", own_labels("mlp/outputs", STRONG))
     claim.add(
         "imprint less norm-matched fresh weights at 1e-4",
