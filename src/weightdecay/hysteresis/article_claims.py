@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from weightdecay.claims import Claim, Direction, Quantity
-from weightdecay.hysteresis import records
+from weightdecay.hysteresis import embedding, records
 from weightdecay.hysteresis.records import PEAK, values
 from weightdecay.stats import Estimate, best_p, mean_interval
 
@@ -146,6 +146,27 @@ def h6(claim: Claim) -> None:
         claim.confounded = "whitened outputs still give as much as those of an untrained network"
 
 
+def h7(claim: Claim) -> None:
+    """By the rule in `embedding`, which was fixed before a picture was looked at."""
+    asked = (
+        ("clusters clearer after imprinting than in the control", "silhouette", +1),
+        ("less of one line after imprinting than in the control", "line", -1),
+    )
+    held, survived = [], []
+    for words, column, sign in asked:
+        control = embedding.values(column, "fresh")
+        e = {
+            arm: less(embedding.values(column, arm), control) for arm in ("imprint", "norm_matched")
+        }
+        claim.direction(words, e["imprint"], sign)
+        held.append(claim.directions[-1].held)
+        matched = mean_interval([sign * d for d in e["norm_matched"]])
+        claim.add(f"{words}: norm-matched in its place", e["norm_matched"])
+        survived.append(held[-1] and matched.low <= 0)
+    if any(held) and not any(survived):
+        claim.confounded = "norm-matched weights, which have learned nothing, look the same"
+
+
 def h8(claim: Claim) -> None:
     claim.direction(
         "the old head forgets the disc at 1e-4",
@@ -199,7 +220,8 @@ def h10(claim: Claim) -> None:
 
 
 MEASURES: dict[str, Callable[[Claim], None]] = {
-    "H1": h1, "H2": h2, "H3": h3, "H4": h4, "H5": h5, "H6": h6, "H8": h8, "H9": h9, "H10": h10,
+    "H1": h1, "H2": h2, "H3": h3, "H4": h4, "H5": h5,
+    "H6": h6, "H7": h7, "H8": h8, "H9": h9, "H10": h10,
 }  # fmt: skip
 
 
