@@ -111,6 +111,16 @@ def test_the_old_head_is_scored_at_start_and_end_on_its_own_task() -> None:
             assert row[f"head A/{region}/end"] == pytest.approx(1 - ones, abs=0.04), (arm, region)
 
 
+def test_a_head_that_has_learned_its_task_is_right_about_that_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The smooth task is easy, and half of its labels are not the checkerboard's."""
+    monkeypatch.setattr(protocol, "IMPRINT_STEPS", 100)
+    ((row,), _) = rows(run(arm="smooth", points=500, steps=0))
+    for name in HEAD:
+        assert row[name] > 0.9, name
+
+
 def test_a_row_belongs_to_its_run_in_any_company() -> None:
     """Three runs together, in two orders: each run's numbers are its own."""
     configs = [
