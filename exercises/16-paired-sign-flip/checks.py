@@ -138,7 +138,7 @@ def test_smallest_for_many(smallest_p: Callable[..., Any]) -> None:
 @pytest.mark.points(2)
 def test_runs(p_of_runs: Callable[..., Any], rng: np.random.Generator) -> None:
     """a seed counts once, with the mean over its runs: p is SciPy's for these means"""
-    for seeds, runs in ((6, 2), (5, 3)):
+    for seeds, runs in ((6, 2), (7, 3), (8, 2), (9, 2)):  # one alone could agree by chance
         means = accuracies(rng, seeds)
         given = [spread(rng, values, [runs] * seeds) for values in means]
         expect(p_of_runs(*given), scipys(*means), inputs=arms(*given), what="p is")
