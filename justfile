@@ -71,6 +71,11 @@ hysteresis *rest: _install
 hysteresis-scan *rest: _install
     @python -m weightdecay hysteresis-scan "$@"
 
+# Lay the outputs of the trained networks into a plane, t-SNE and PCA, and measure what is seen
+[group('hysteresis')]
+hysteresis-embedding: _install
+    @python -m weightdecay.hysteresis.embedding
+
 # Train what is missing of a sweep, e.g. `just sweep experiments/dose-response`, and write its table
 [group('experiments')]
 [positional-arguments]

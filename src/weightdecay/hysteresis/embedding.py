@@ -1,6 +1,6 @@
 """What the outputs look like in a plane, at the decay where the article looked: t-SNE and PCA.
 
-``python -m weightdecay.hysteresis.embedding`` reads the weights that the scan and the audit left in
+``just hysteresis-embedding`` reads the weights that the scan and the audit left in
 ``_build/runs`` and writes ``results.csv``, ``points.json`` and ``manifest.json`` to
 ``experiments/hysteresis-embedding``. 240 runs of t-SNE; some 10 minutes on one thread.
 
@@ -56,7 +56,7 @@ from weightdecay.plan import Row
 
 Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
-COMMAND = "python -m weightdecay.hysteresis.embedding"
+COMMAND = "just hysteresis-embedding"
 FOLDER = EXPERIMENTS / "hysteresis-embedding"
 POINTS = "points.json"
 COORDINATES = "coordinates"
@@ -196,7 +196,7 @@ def write(folder: Path = FOLDER, parent: Path = plan.RUNS) -> Path:
     found = weights(parent)
     manifest = {"command": COMMAND, **runs.environment()}
     rows: list[Row] = []
-    drawn = {}
+    drawn: dict[str, list[list[float]]] = {}
     for arm in (*ARMS, COORDINATES):
         for seed in SEEDS:
             told, at = embed(found.get((arm, seed)), seed)
