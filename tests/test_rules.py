@@ -87,7 +87,7 @@ class Group:
 
 GROUPS = st.builds(
     Group,
-    lr=st.floats(1e-4, 0.1),
+    lr=st.floats(1e-4, 0.02),  # at three times this SGD can diverge here, and rounding with it
     weight_decay=st.one_of(st.just(0.0), st.floats(1e-4, 3.0)),
     betas=st.tuples(st.floats(0, 0.99), st.floats(0.5, 0.9999)),
 )
