@@ -139,7 +139,7 @@ def visit(browser: Browser, site: str, page: str, window: str) -> Visit:
     seen = Visit(page, window)
     context = browser.new_context(**WINDOWS[window])
     # A page that stays silent for this long has failed to draw.
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     tab = context.new_page()
 
     def only_here(route: Route, request: Request) -> None:
