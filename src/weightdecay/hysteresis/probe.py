@@ -3,8 +3,8 @@
 `article` is the article's: a 64-unit student, trained and scored on the same 1000 points. `audit`
 mends what can be mended: disjoint points to fit, to choose the probe's L2 and to score, features
 of one scale, a linear probe beside the MLP, and *selectivity*: the accuracy on the checkerboard
-less that on random labels of its cells (Hewitt & Liang, arXiv 1909.03368), which no memory of the
-checkerboard can help with.
+less that on random labels of its cells (Hewitt & Liang, arXiv 1909.03368), with which a memory of
+the checkerboard helps only as far as the labels happen to agree.
 """
 
 from __future__ import annotations
