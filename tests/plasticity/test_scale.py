@@ -117,7 +117,7 @@ def test_cost_by_hand_and_against_the_hours_of_the_paper() -> None:
     assert longer.gpu_hours == pytest.approx(7 * olmo.gpu_hours, rel=1e-4)
     for c in (olmo, longer):  # two statements of the paper's that give the same speed
         assert c.paper_utilization == pytest.approx(0.195, abs=0.002)
-    assert "assuming 40% of 989 TFLOP/s; the paper's took 384" in str(olmo)
+    assert "assuming 40% of 989 TFLOP/s; the paper's run took 384, 20% of that peak" in str(olmo)
     assert cost.costs(utilization=0.2)[0].gpu_hours == pytest.approx(2 * small.gpu_hours)
 
 
