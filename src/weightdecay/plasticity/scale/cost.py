@@ -39,9 +39,8 @@ class Cost:
     def __str__(self) -> str:
         paper = ""
         if self.paper_hours:
-            paper = (
-                f"; the paper's took {self.paper_hours:,.0f}, {self.paper_utilization:.0%} of that"
-            )
+            share = f"{self.paper_utilization:.0%} of that peak"
+            paper = f"; the paper's run took {self.paper_hours:,.0f}, {share}"
         return (
             f"{self.name}: {self.parameters:,} parameters, {self.tokens:,} tokens, "
             f"{self.gpu_hours:,.1f} GPU hours, assuming {self.utilization:.0%} of "
