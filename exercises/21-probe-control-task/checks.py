@@ -97,8 +97,8 @@ def test_coins(control_labels: Function, rng: np.random.Generator) -> None:
     expect(len(tied), 0, inputs=inputs, what="the number of types always alike or never is")
     for kind in given.kinds:
         ones = sum(d[kind] for d in drawn)
-        inputs = {"drawn with": f"{DRAWS} generators", "1 was drawn": ones}
-        expect(0 < ones < DRAWS, True, inputs=inputs, what="a type gets both 0 and 1:")
+        told = {"drawn with": f"{DRAWS} generators", "1 was drawn": ones}
+        expect(0 < ones < DRAWS, True, inputs=told, what="a type gets both 0 and 1:")
 
 
 @pytest.mark.points(1)
@@ -146,11 +146,13 @@ def weights(x: Array, y: Array, c: float) -> Array:
         return float(0.5 * w @ (penalty * w) + c * np.logaddexp(0, -sign * (one @ w)).sum())
 
     def slope(w: Array) -> Array:
-        return penalty * w - c * one.T @ (sign * expit(-sign * (one @ w)))
+        found: Array = penalty * w - c * one.T @ (sign * expit(-sign * (one @ w)))
+        return found
 
     def curvature(w: Array) -> Array:
         p = expit(one @ w)
-        return np.diag(penalty) + c * (one * (p * (1 - p))[:, None]).T @ one
+        found: Array = np.diag(penalty) + c * (one * (p * (1 - p))[:, None]).T @ one
+        return found
 
     start = np.zeros(one.shape[1])
     found = minimize(loss, start, jac=slope, hess=curvature, method="trust-exact")
@@ -288,13 +290,13 @@ def generators(chosen: Sequence[int]) -> list[np.random.Generator]:
 
 @pytest.mark.points(2)
 def test_known_contents(selectivity: Function, rng: np.random.Generator) -> None:
-    """states hold the word, the sentiment, both or neither: near -1/2, 1/2, 0 and 0"""
+    """states hold the word, the sentiment or both: near -1/2, 1/2 and 0"""
     for word, sentiment, right in ((True, False, -0.5), (False, True, 0.5), (True, True, 0.0)):
         held = f"{'the word ' * word}{'the sentiment' * sentiment}"
         expect(
-            selectivity(*texts(rng, word, sentiment), generators(seeds(rng, 6))),
+            selectivity(*texts(rng, word, sentiment), generators(seeds(rng, 4))),
             right,
-            inputs={"states hold": held, "generators": 6},
+            inputs={"states hold": held, "generators": 4},
             what="the selectivity",
             atol=0.2,
         )
@@ -305,19 +307,18 @@ def test_mean(selectivity: Function, rng: np.random.Generator) -> None:
     """with several generators: the mean of what each of them gives alone"""
     for _ in range(3):  # one alone could agree by chance
         parts = texts(rng, False, True, n=60)
-        chosen = seeds(rng, 4)
+        chosen = seeds(rng, 3)
         alone = [selectivity(*parts, generators([seed])) for seed in chosen]
-        inputs = {"generators": "4", "one by one": alone}
-        expect(len(set(alone)) > 1, True, inputs=inputs, what="generators give different values:")
         found = selectivity(*parts, generators(chosen))
+        inputs = {"generators": "3", "one by one": alone}
         expect(found, float(np.mean(alone)), inputs=inputs, what="the selectivity")
 
 
 @pytest.mark.points(1)
 @pytest.mark.hidden
 def test_neither(selectivity: Function, rng: np.random.Generator) -> None:
-    """states that hold nothing have a selectivity near 0, above it or below"""
-    found = [selectivity(*texts(rng, False, False), generators(seeds(rng, 2))) for _ in range(8)]
+    """states that hold nothing: the mean over several models is near 0"""
+    found = [selectivity(*texts(rng, False, False), generators(seeds(rng, 1))) for _ in range(8)]
     inputs = {"states hold": "neither word nor sentiment"}
-    expect(float(np.mean(found)), 0.0, inputs=inputs, what="the mean of 8 models is", atol=0.1)
-    expect(min(found) < 0 < max(found), True, inputs=inputs, what="signs of both kinds occur:")
+    # Four standard errors and more of a mean of 8.
+    expect(float(np.mean(found)), 0.0, inputs=inputs, what="the mean of 8 models is", atol=0.11)

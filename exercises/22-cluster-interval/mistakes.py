@@ -82,7 +82,7 @@ def t(n: int, level: float = 0.975) -> float:
 
 
 def se(values: Sequence[float], ddof: int = 1) -> float:
-    return float(np.std(values, ddof=ddof)) / len(values) ** 0.5
+    return float(np.std(values, ddof=ddof) / np.sqrt(len(values)))
 
 
 def student(values: Sequence[float]) -> Interval:
@@ -110,7 +110,7 @@ def mean_error(rows: Rows) -> float:
 def fixed_effects(rows: Rows) -> float:
     """The error of the mean of these models, and of no others."""
     errors = [se(values) ** 2 for values in groups(rows).values()]
-    return float(np.sum(errors)) ** 0.5 / len(errors)
+    return float(np.sqrt(np.sum(errors)) / len(errors))
 
 
 def by_rows(rows: Rows) -> Interval:
@@ -147,7 +147,8 @@ def shared_variance(rows: Rows) -> float:
 
 
 def paired(treated: Rows, control: Rows) -> Array:
-    return np.array(means(treated)) - np.array(means(control))
+    differences: Array = np.array(means(treated)) - np.array(means(control))
+    return differences
 
 
 def as_units(units: Callable[..., Sequence[float]]) -> Callable[..., Interval]:
@@ -167,7 +168,7 @@ def by_place(treated: Rows, control: Rows) -> Sequence[float]:
         found = groups(rows)
         return [float(np.mean(found[seed])) for seed in dict.fromkeys(r["seed"] for r in rows)]
 
-    return (np.array(in_order(treated)) - np.array(in_order(control))).tolist()
+    return [a - b for a, b in zip(in_order(treated), in_order(control), strict=True)]
 
 
 def by_cell(treated: Rows, control: Rows) -> Sequence[float]:
