@@ -99,8 +99,15 @@ def task_of(name: str, folder: Path) -> Task:
     from weightdecay.hysteresis import scan
     from weightdecay.minitrain import siblings
     from weightdecay.minitrain.task import TASK
+    from weightdecay.plasticity import task as plasticity
 
-    tasks = {"break": TASK, "failures": siblings.TASK, "hysteresis": scan.TASK}
+    tasks = {
+        "break": TASK,
+        "failures": siblings.TASK,
+        "hysteresis": scan.TASK,
+        plasticity.PRETRAIN_NAME: plasticity.PRETRAIN,
+        plasticity.FINETUNE_NAME: plasticity.FINETUNE,
+    }
     if name not in tasks:
         raise RunError(f"{folder / 'sweep.yaml'}: task = {name}; accepted: {', '.join(tasks)}")
     return tasks[name]

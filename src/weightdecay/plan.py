@@ -164,11 +164,16 @@ def _expanded(
             config = _replaced(config, key.split("."), value)
         config = task.check(config, source)
         setting = {key: _value(config, key) for key in keys}
-        job = Job(setting, seed, config, parent / f"{plan.task}-{_digest(config)}")
+        job = Job(setting, seed, config, parent / run_name(plan.task, config))
         if job.directory.name in found:
             raise RunError(f"{folder / SWEEP}: {job.name} is in the grids twice")
         found[job.directory.name] = job
     return list(found.values())
+
+
+def run_name(task: str, config: Json) -> str:
+    """Of the directory that holds the run of a full, valid config."""
+    return f"{task}-{_digest(config)}"
 
 
 def _digest(config: Json) -> str:

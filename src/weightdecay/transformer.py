@@ -115,7 +115,8 @@ class Block(nn.Module):
     ) -> Tensor:
         if self.norm_behind:
             x = x + self.attention_norm(self._attend(x, cos, sin, mask, past))
-            return x + self.mlp_norm(self._feed_forward(x))
+            behind: Tensor = x + self.mlp_norm(self._feed_forward(x))
+            return behind
         x = x + self._attend(self.attention_norm(x), cos, sin, mask, past)
         return x + self._feed_forward(self.mlp_norm(x))
 

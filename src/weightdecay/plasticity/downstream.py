@@ -22,6 +22,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from weightdecay.plasticity.language import (
+    ADDENDS,
     ADVERBS,
     DIGITS,
     NUMBERS,
@@ -41,7 +42,7 @@ CHANGES: dict[str, Callable[[Words], Words]] = {
     "reverse": lambda digits: digits[::-1],
     "sort": lambda digits: tuple(sorted(digits)),
     "raise": lambda digits: tuple(calculated(d, "+", "1") for d in digits),
-    "swap": lambda digits: (digits[-1], *digits[1:-1], digits[0]),
+    "swap": lambda digits: (digits[1], digits[0], *digits[2:]),
 }
 NEW_REGULAR = ("dax", "blick", "wug", "fep")
 NEW_IRREGULAR = {"toma": "zorp", "zarp": "mipt"}
@@ -65,11 +66,11 @@ class Example:
 
 
 def chains(rng: np.random.Generator) -> Example:
-    """``7 + 3 - 5 ?`` to ``7 + 3 = 0 . 0 - 5 = 5 . so 5 .``; two to four sums."""
+    """``8 + 3 - 2 ?`` to ``8 + 3 = 1 . 1 - 2 = 9 . so 9 .``; two to four sums."""
     total = str(rng.choice(DIGITS))
     prompt, response = [total], []
     for _ in range(rng.integers(2, 5)):
-        sign, digit = str(rng.choice(["+", "-"])), str(rng.choice(DIGITS))
+        sign, digit = str(rng.choice(["+", "-"])), str(rng.choice(ADDENDS))
         prompt += [sign, digit]
         result = calculated(total, sign, digit)
         response += [total, sign, digit, "=", result, STOP]
@@ -78,9 +79,9 @@ def chains(rng: np.random.Generator) -> Example:
 
 
 def lists(rng: np.random.Generator) -> Example:
-    """``list 3 1 4 2 reverse raise ?`` to the list after each change, and ``so`` the last."""
-    digits: Words = tuple(str(d) for d in rng.choice(DIGITS, 4))
-    names = [str(name) for name in rng.choice(list(CHANGES), rng.integers(2, 4))]
+    """``list 3 1 4 reverse raise ?`` to the list after each change, and ``so`` the last."""
+    digits: Words = tuple(str(d) for d in rng.choice(DIGITS, 3))
+    names = [str(name) for name in rng.choice(list(CHANGES), rng.integers(1, 3))]
     prompt, response = ("list", *digits, *names, "?"), []
     for name in names:
         digits = CHANGES[name](digits)

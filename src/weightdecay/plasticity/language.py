@@ -23,11 +23,16 @@ Ids: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 TOPICS, SENTIMENTS = 4, 2
 OWN_TOPIC = 0.8
 """Share of a document's nouns that are of its topic; the rest are of any."""
-OWN_SENTIMENT = 0.85
+OWN_SENTIMENT = 0.9
 """Share of its adjectives that carry its sentiment."""
+
+CHAIN = 0.8
+"""Chance that a sum goes on from its result: ``8 + 3 = 1 - 2 = 9 .``"""
 
 PAD, BEGIN, STOP = "<pad>", "<begin>", "."
 DIGITS = tuple("0123456789")
+ADDENDS = tuple("123")
+"""What sums add or subtract; with all digits, a model this small does not find the rule in time."""
 STEMS = {
     "garden": ("rose", "tree", "seed", "bee", "pond", "leaf"),
     "kitchen": ("pan", "cook", "stove", "spoon", "pie", "jar"),
@@ -74,14 +79,14 @@ def edges(state: State) -> list[Edge]:
     """What may follow in this state of a sentence."""
     match state:
         case ("start",):
-            sums = _evenly(DIGITS, 0.25, lambda digit: ("sum", digit))
-            past = _evenly(("yesterday",), 0.25, lambda _: ("determiner", "past"))
+            sums = _evenly(DIGITS, 0.2, lambda digit: ("sum", digit))
+            past = _evenly(("yesterday",), 0.3, lambda _: ("determiner", "past"))
             return [*sums, *past, *_determiners(0.5, "noun", "present")]
         case ("determiner", tense):
             return _determiners(1.0, "noun", tense)
         case ("noun", number, tense):  # the subject, with or without an adjective
-            adjectives = [(w, 0.4 * p, ("bare noun", number, tense)) for w, p in _adjectives()]
-            return [*adjectives, *_nouns(0.6, number, lambda n: ("subject", n, tense))]
+            adjectives = [(w, 0.7 * p, ("bare noun", number, tense)) for w, p in _adjectives()]
+            return [*adjectives, *_nouns(0.3, number, lambda n: ("subject", n, tense))]
         case ("bare noun", number, tense):
             return _nouns(1.0, number, lambda n: ("subject", n, tense))
         case ("subject", number, tense):
@@ -105,17 +110,20 @@ def edges(state: State) -> list[Edge]:
         case ("sum", a):
             return _evenly(("+", "-"), 1.0, lambda sign: ("second", a, sign))
         case ("second", a, sign):
-            return _evenly(DIGITS, 1.0, lambda b: ("equals", calculated(a, sign, b)))
+            return _evenly(ADDENDS, 1.0, lambda b: ("equals", calculated(a, sign, b)))
         case ("equals", result):
             return _evenly(("=",), 1.0, lambda _: ("result", result))
         case ("result", result):
-            return _evenly((result,), 1.0, lambda _: ("end",))
+            return _evenly((result,), 1.0, lambda _: ("total", result))
+        case ("total", a):  # the sum goes on from its result, or ends
+            more = _evenly(("+", "-"), CHAIN, lambda sign: ("second", a, sign))
+            return [*more, *_evenly((STOP,), 1 - CHAIN, lambda _: START)]
     raise ValueError(f"no state {state}")
 
 
 def calculated(a: str, sign: str, b: str) -> str:
     """The digit of a + b or a - b, modulo 10."""
-    return str((int(a) + (int(b) if sign == "+" else -int(b))) % 10)
+    return str((int(a) + (int(b) if sign == "+" else -int(b))) % len(DIGITS))
 
 
 def _evenly(words: Sequence[str], share: float, to: Callable[[str], State]) -> list[Edge]:
@@ -198,7 +206,7 @@ class Documents:
     """(N,)"""
 
 
-def sample(documents: int, length: int, seed: int) -> Documents:
+def sample(documents: int, length: int, seed: int | Sequence[int]) -> Documents:
     """Draw documents, each cut off after `length` tokens."""
     rng = np.random.default_rng(seed)
     a = automaton()
@@ -238,6 +246,24 @@ def conditional(tokens: Ids) -> Iterator[Array]:
             row = int((state < 0).argmax())
             raise ValueError(f"document {row}: {VOCABULARY[token[row]]} cannot stand at place {t}")
         belief /= belief.sum(1, keepdims=True)
+
+
+def states(tokens: Ids) -> Ids:
+    """(N, T) the automaton's state after each token of documents (N, T), as in `Automaton.states`."""
+    a = automaton()
+    found = np.zeros_like(tokens)
+    for t in range(1, tokens.shape[1]):
+        found[:, t] = a.next_state[found[:, t - 1], tokens[:, t]]
+    return found
+
+
+def posterior(tokens: Ids) -> Array:
+    """(N, K) the exact p(hidden | document) of documents (N, T): no reader can know more."""
+    before, chosen = states(tokens)[:, :-1], tokens[:, 1:]
+    with np.errstate(divide="ignore"):
+        loglik = np.log(automaton().probability[:, before, chosen]).sum(-1).T
+    p: Array = np.exp(loglik - loglik.max(1, keepdims=True))
+    return p / p.sum(1, keepdims=True)
 
 
 def floor(tokens: Ids) -> Array:
