@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from weightdecay.claims import Claim, Direction, Quantity
 from weightdecay.plasticity.records import (
@@ -20,6 +22,7 @@ from weightdecay.plasticity.records import (
     FIXED,
     RATES,
     USEFUL,
+    Rate,
     base,
     downstream,
 )
@@ -43,19 +46,14 @@ def less(a: Sequence[float], b: Sequence[float]) -> list[float]:
     return [x - y for x, y in zip(a, b, strict=True)]
 
 
-def gain(rate: float | str, decay: float = LARGE, **changed: object) -> list[float]:
+def gain(rate: Rate, decay: float = LARGE, **changed: Any) -> list[float]:
     """Score downstream of a decay less that of the default, over all tasks, seed by seed."""
-    own, default = (
-        downstream(d, "best" if rate == "best" else float(rate), **changed)
-        for d in (decay, DEFAULT)
-    )
-    return less(own, default)
+    return less(downstream(decay, rate, **changed), downstream(DEFAULT, rate, **changed))
 
 
-def gain_at_equal_norms(rate: float | str) -> list[float]:
+def gain_at_equal_norms(rate: Rate) -> list[float]:
     """The same with both at the default's norms; the default's own norms need no matching."""
-    r = "best" if rate == "best" else float(rate)
-    return less(downstream(LARGE, r, start="norm_matched"), downstream(DEFAULT, r))
+    return less(downstream(LARGE, rate, start="norm_matched"), downstream(DEFAULT, rate))
 
 
 def within(claim: Claim, words: str, differences: Sequence[float], bound: float) -> None:
@@ -81,10 +79,9 @@ def best_of(values: Array) -> Estimate:
     return Estimate(peak, min(possible, default=peak), max(possible, default=peak), len(values))
 
 
-def by_score(rate: float | str = FIXED) -> Array:
+def by_score(rate: Rate = FIXED) -> Array:
     """(seeds, useful decays) of scores downstream."""
-    r = "best" if rate == "best" else float(rate)
-    return np.array([downstream(decay, r) for decay in USEFUL]).T
+    return np.array([downstream(decay, rate) for decay in USEFUL]).T
 
 
 def by_loss() -> Array:
@@ -176,10 +173,12 @@ def ratio(column: str, decay: float, to: float = 0.0) -> list[float]:
 
 
 def monotone(claim: Claim, words: str, column: str, decays: Sequence[float]) -> None:
-    """A direction that holds if the mean falls from each decay to the next."""
-    means = [float(np.mean(base(column, decay))) for decay in decays]
-    held = all(b < a for a, b in itertools.pairwise(means))
-    claim.directions.append(Direction(words, held, None))
+    """A direction that holds if the mean falls from each decay to the next; the number beside it is
+    Spearman's correlation of column and decay, seed by seed."""
+    values = np.array([base(column, decay) for decay in decays])
+    held = all(b < a for a, b in itertools.pairwise(values.mean(1)))
+    ranks = [float(stats.spearmanr(decays, of_seed).statistic) for of_seed in values.T]
+    claim.directions.append(Direction(words, held, mean_interval(ranks)))
 
 
 def p7(claim: Claim) -> None:
@@ -210,7 +209,7 @@ def p10(claim: Claim) -> None:
     monotone(claim, "mean falls from each decay to the next, to 2.0", "gap", USEFUL)
 
 
-def forgotten(decay: float, rate: float = FIXED, **changed: object) -> list[float]:
+def forgotten(decay: float, rate: float = FIXED, **changed: Any) -> list[float]:
     """Excess loss on the pretraining text that fine-tuning adds, mean over tasks, seed by seed."""
     return less(downstream(decay, rate, column="excess after", **changed), base("excess", decay))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -35,6 +35,7 @@ FAMILIES = {
     "cloze": ("agreement", "exceptions"),
     "safety": ("safety",),
 }
+Rate: TypeAlias = float | Literal["best"]
 TASKS = tuple(task for tasks in FAMILIES.values() for task in tasks)
 _KEYS = (
     "weight_decay", "style", "size", "tokens_per_parameter", "schedule", "learning_rate",
@@ -68,9 +69,10 @@ def curve(column: str, weight_decay: float, **changed: Any) -> tuple[Array, Arra
 def finetuned(
     column: str, weight_decay: float, task: str, learning_rate: float, **changed: Any
 ) -> list[float]:
-    """What fine-tunes of one setting measure, one number for each seed; ``score`` is the task's own.
+    """What fine-tunes of one setting measure, one number for each seed.
 
     Args:
+        column: of `task.train_finetune`; ``score`` is the task's own.
         weight_decay: of the base models.
         learning_rate: in fine-tuning.
         changed: keys of `config.Finetune`, such as ``start="norm_matched"``.
@@ -82,7 +84,7 @@ def finetuned(
 
 def downstream(
     weight_decay: float,
-    rate: float | Literal["best"],
+    rate: Rate,
     tasks: Sequence[str] = TASKS,
     column: str = "score",
     **changed: Any,
