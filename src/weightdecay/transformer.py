@@ -2,8 +2,9 @@
 
 GPT style: pre-LayerNorm, GELU feed-forward with biases. Llama style: RMSNorm, SwiGLU, no biases.
 OLMo-2 style: as Llama's, but the norms stand behind attention and feed-forward instead of before
-them, and queries and keys have one each (arXiv 2501.00656). All use rotary positions (RoPE, arXiv 2104.09864) and, by default, one matrix for the token
-embedding and the output head. With the default sizes the GPT style has 103,680 parameters.
+them, and queries and keys have one each (arXiv 2501.00656). All use rotary positions (RoPE, arXiv
+2104.09864) and, by default, one matrix for the token embedding and the output head. With the
+default sizes the GPT style has 103,680 parameters.
 """
 
 from __future__ import annotations

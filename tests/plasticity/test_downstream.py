@@ -60,8 +60,10 @@ def test_a_wrong_step_counts_though_the_answer_is_right_and_the_other_way_round(
 
 
 def test_a_list_is_changed_as_its_words_say() -> None:
+    counts = set()
     for e in examples("lists", "train", 300, 0):
-        digits, names = [int(d) for d in e.prompt[1:5]], e.prompt[5:-1]
+        digits, names = [int(d) for d in e.prompt[1:4]], e.prompt[4:-1]
+        counts.add(len(names))
         for name in names:
             if name == "reverse":
                 digits = digits[::-1]
@@ -70,8 +72,9 @@ def test_a_list_is_changed_as_its_words_say() -> None:
             elif name == "raise":
                 digits = [(d + 1) % 10 for d in digits]
             else:
-                digits[0], digits[-1] = digits[-1], digits[0]
+                digits = [digits[1], digits[0], digits[2]]
         assert text(e.response).endswith(f"so {' '.join(map(str, digits))} .")
+    assert counts == {1, 2}
 
 
 def test_agreement_is_with_the_first_noun_also_where_both_others_differ() -> None:

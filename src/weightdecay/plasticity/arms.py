@@ -51,7 +51,8 @@ def _readers(model: Transformer) -> list[tuple[Tensor, list[Tensor]]]:
     """Each norm's gain and the matrices that read it."""
     found = []
     for block in model.blocks:
-        assert isinstance(block, Block) and block.gate is not None
+        assert isinstance(block, Block)
+        assert block.gate is not None
         found.append((_gain(block.attention_norm), [block.qkv.weight]))
         found.append((_gain(block.mlp_norm), [block.gate.weight, block.mlp_in.weight]))
     assert model.head is not None
@@ -70,4 +71,6 @@ def _writers(model: Transformer) -> list[Tensor]:
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:
-    return torch.stack([torch.linalg.vector_norm(t) for t in tensors]).norm()
+    each = torch.stack([torch.linalg.vector_norm(t) for t in tensors])
+    norm: Tensor = torch.linalg.vector_norm(each)
+    return norm

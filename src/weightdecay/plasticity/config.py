@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -10,7 +10,7 @@ from weightdecay.plasticity.language import VOCABULARY
 from weightdecay.runs import Json, RunError
 from weightdecay.transformer import TransformerConfig
 
-PROTOCOL = 1
+PROTOCOL: Final = 1
 """Goes up whenever the same config would give other numbers: results of two versions never mix."""
 
 CONTEXT = 64

@@ -4,7 +4,7 @@ exactly.
 | task | family | what is new to a pretrained model |
 |---|---|---|
 | ``chains`` | chain of thought | sums one after another, the steps written down |
-| ``lists`` | chain of thought | a list of digits, changed by two or three words, step by step |
+| ``lists`` | chain of thought | a list of three digits, changed by one or two words, step by step |
 | ``agreement`` | cloze | two nouns between subject and verb, where pretraining has at most one |
 | ``exceptions`` | cloze | six new verbs, two with past forms of their own |
 | ``safety`` | refusal | refuse what harms a living thing, and only that |

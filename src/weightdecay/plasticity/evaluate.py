@@ -141,7 +141,7 @@ def losses(model: Transformer, tokens: Tensor, rows: int = 512) -> Tensor:
     """(N, T - 1) loss of each token of documents (N, T) but the first, in nats."""
     device = next(model.parameters()).device
     found = []
-    for part in tokens.split(rows):
+    for part in torch.split(tokens, rows):
         ids = part.to(device)
         logits = model(ids[:, :-1]).transpose(1, 2)
         found.append(F.cross_entropy(logits, ids[:, 1:], reduction="none").cpu())
@@ -160,7 +160,7 @@ def upstream(model: Transformer, documents: Documents) -> dict[str, float]:
     device = next(model.parameters()).device
     ids = torch.from_numpy(documents.tokens)
     read, after = ids[:, :-1], ids[:, 1:]
-    p = torch.cat([model(part.to(device)).softmax(-1).cpu() for part in read.split(512)])
+    p = torch.cat([model(part.to(device)).softmax(-1).cpu() for part in torch.split(read, 512)])
     state = torch.from_numpy(states(documents.tokens)[:, :-1])
     sums = _in_state(state, "result")
     verb = torch.isin(read, torch.tensor([TOKEN_ID[word] for word in VERBS]))

@@ -81,7 +81,7 @@ def finetune(
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     orders = [torch.randperm(len(examples), generator=generator) for _ in range(epochs)]
-    rows = [part for order in orders for part in order.split(batch_size)]
+    rows = [part for order in orders for part in torch.split(order, batch_size)]
     warmup, losses = round(WARMUP * len(rows)), []
     for t, part in enumerate(rows):
         rate = cosine_learning_rate(

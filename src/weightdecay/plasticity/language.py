@@ -215,9 +215,8 @@ def sample(documents: int, length: int, seed: int | Sequence[int]) -> Documents:
     tokens = np.full((documents, length), TOKEN_ID[BEGIN])
     state = np.zeros(documents, dtype=np.int64)
     for t in range(1, length):
-        u = (
-            rng.random((documents, 1)) * cumulative[hidden, state, -1:]
-        )  # the last is 1 but for rounding
+        # The last of the cumulative ones is 1 but for rounding.
+        u = rng.random((documents, 1)) * cumulative[hidden, state, -1:]
         tokens[:, t] = (u >= cumulative[hidden, state]).sum(1)
         state = a.next_state[state, tokens[:, t]]
     topic, sentiment = np.array(HIDDEN)[hidden].T
@@ -249,7 +248,7 @@ def conditional(tokens: Ids) -> Iterator[Array]:
 
 
 def states(tokens: Ids) -> Ids:
-    """(N, T) the automaton's state after each token of documents (N, T), as in `Automaton.states`."""
+    """(N, T) the state after each token of documents (N, T), as a place in `Automaton.states`."""
     a = automaton()
     found = np.zeros_like(tokens)
     for t in range(1, tokens.shape[1]):
@@ -263,7 +262,8 @@ def posterior(tokens: Ids) -> Array:
     with np.errstate(divide="ignore"):
         loglik = np.log(automaton().probability[:, before, chosen]).sum(-1).T
     p: Array = np.exp(loglik - loglik.max(1, keepdims=True))
-    return p / p.sum(1, keepdims=True)
+    p /= p.sum(1, keepdims=True)
+    return p
 
 
 def floor(tokens: Ids) -> Array:

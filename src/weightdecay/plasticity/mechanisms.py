@@ -1,8 +1,8 @@
 """What decay does to the weights: ranks of attention products, norms and their shares.
 
 The functions take plain tensors in torch's layout, so that those of a small model and those of a
-real one are measured alike. Definitions: pseudo-rank, Kobayashi et al. (arXiv 2410.23819); effective
-rank and dormant units, Dohare et al. (Nature 2024).
+real one are measured alike. Definitions: pseudo-rank, Kobayashi et al. (arXiv 2410.23819);
+effective rank and dormant units, Dohare et al. (Nature 2024).
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ def pseudo_rank(singular_values: Tensor, n: int) -> Tensor:
     """
     ordered = singular_values.double().sort(-1, descending=True).values
     reached = ordered.cumsum(-1) >= SHARE * ordered.sum(-1, keepdim=True)
-    return (reached.shape[-1] - reached.sum(-1) + 1).double() / n
+    k: Tensor = reached.shape[-1] - reached.sum(-1) + 1
+    return k.double() / n
 
 
 def effective_rank(singular_values: Tensor) -> Tensor:
     """exp of the entropy of singular values (..., r) over their sum."""
     p = singular_values.double() / singular_values.double().sum(-1, keepdim=True)
-    return torch.special.entr(p).sum(-1).exp()
+    entropy: Tensor = torch.special.entr(p).sum(-1)
+    return entropy.exp()
 
 
 def query_key_spectrum(w_q: Tensor, w_k: Tensor, n_head: int, n_kv_head: int) -> Tensor:
@@ -48,8 +50,8 @@ def query_key_spectrum(w_q: Tensor, w_k: Tensor, n_head: int, n_kv_head: int) ->
     Returns:
         (n_head, d_head); the other n_embed - d_head are 0.
     """
-    q = w_q.unflatten(0, (n_head, -1))  # (h, dh, d)
-    k = w_k.unflatten(0, (n_kv_head, -1)).repeat_interleave(n_head // n_kv_head, 0)
+    q = torch.unflatten(w_q, 0, (n_head, -1))  # (h, dh, d)
+    k = torch.unflatten(w_k, 0, (n_kv_head, -1)).repeat_interleave(n_head // n_kv_head, 0)
     return _product_spectrum(k.transpose(-1, -2), q)
 
 
@@ -62,8 +64,8 @@ def value_projection_spectrum(w_v: Tensor, w_o: Tensor, n_head: int, n_kv_head: 
     Returns:
         (n_head, d_head)
     """
-    v = w_v.unflatten(0, (n_kv_head, -1)).repeat_interleave(n_head // n_kv_head, 0)
-    p = w_o.unflatten(1, (n_head, -1)).transpose(0, 1)  # (h, d, dh)
+    v = torch.unflatten(w_v, 0, (n_kv_head, -1)).repeat_interleave(n_head // n_kv_head, 0)
+    p = torch.unflatten(w_o, 1, (n_head, -1)).transpose(0, 1)  # (h, d, dh)
     return _product_spectrum(p, v)
 
 
@@ -71,7 +73,8 @@ def _product_spectrum(tall: Tensor, wide: Tensor) -> Tensor:
     """Of tall (h, d, r) times wide (h, r, d), by way of the small factors of each: (h, r)."""
     left = torch.linalg.qr(tall.double()).R  # an orthonormal factor changes no singular value
     right = torch.linalg.qr(wide.double().transpose(-1, -2)).R
-    return torch.linalg.svdvals(left @ right.transpose(-1, -2))
+    values: Tensor = torch.linalg.svdvals(left @ right.transpose(-1, -2))
+    return values
 
 
 def norm_shares(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, tuple[float, float]]:

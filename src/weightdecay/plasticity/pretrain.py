@@ -81,7 +81,7 @@ def documents(config: Pretrain, chunk: int) -> Tensor:
 def batches(config: Pretrain, start: int, end: int) -> Iterator[Tensor]:
     """(B, 64) token ids of each step."""
     for chunk in range(start // CHUNK, -(-end // CHUNK)):
-        for place, batch in enumerate(documents(config, chunk).split(config.batch_size)):
+        for place, batch in enumerate(torch.split(documents(config, chunk), config.batch_size)):
             if start <= chunk * CHUNK + place < end:
                 yield batch
 

@@ -53,7 +53,7 @@ class RewardModel(nn.Module):
         """(N,) scores of responses, on the CPU."""
         ids, last = _texts(asked, said)
         device = self.score.weight.device
-        parts = zip(ids.split(1024), last.split(1024), strict=True)
+        parts = zip(torch.split(ids, 1024), torch.split(last, 1024), strict=True)
         return torch.cat([self(i.to(device), at.to(device)).cpu() for i, at in parts])
 
 
@@ -86,7 +86,7 @@ def train(task: str, base: Transformer) -> RewardModel:
     o = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     generator = torch.Generator().manual_seed(BASE.seed)
     for _ in range(EPOCHS):
-        for part in torch.randperm(len(ids), generator=generator).split(BATCH):
+        for part in torch.split(torch.randperm(len(ids), generator=generator), BATCH):
             loss = F.binary_cross_entropy_with_logits(model(ids[part], last[part]), right[part])
             o.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
