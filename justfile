@@ -4,6 +4,8 @@
 export seed := env("seed", "42")
 export weight_decay := env("weight_decay", "0.1")
 export out := env("out", "")
+# What `plasticity-scale` hands on to `accelerate launch --config_file`.
+export accelerate := env("accelerate", "")
 
 root := justfile_directory()
 export PATH := root / ".venv/bin:" + env("PATH")
@@ -75,6 +77,25 @@ hysteresis-scan *rest: _install
 [group('hysteresis')]
 hysteresis-embedding: _install
     @python -m weightdecay.hysteresis.embedding
+
+# Pretrain and fine-tune a small version of the plasticity experiment, under 5 minutes
+[group('plasticity')]
+[positional-arguments]
+plasticity *rest: _install
+    @python -m weightdecay plasticity "$@"
+
+# Pretrain and fine-tune all of it, and the controls, hours; killed, it goes on
+[group('plasticity')]
+[positional-arguments]
+plasticity-full *rest: _install
+    @python -m weightdecay plasticity-full "$@"
+
+# Pretrain a real model, or fine-tune it; `accelerate=FILE` in front says on which GPUs
+[group('plasticity')]
+[positional-arguments]
+plasticity-scale *rest: _install
+    @python -m accelerate.commands.accelerate_cli launch ${accelerate:+--config_file "$accelerate"} \
+        -m weightdecay.plasticity.scale "$@"
 
 # Train what is missing of a sweep, e.g. `just sweep experiments/dose-response`, and write its table
 [group('experiments')]

@@ -17,7 +17,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 JUST = ROOT / ".venv" / "bin" / "just"
-GROUPS = {"break lab (phase 18)", "hysteresis", "experiments", "exercises", "book", "checks"}
+GROUPS = {
+    "break lab (phase 18)", "hysteresis", "plasticity", "experiments", "exercises", "book",
+    "checks",
+}  # fmt: skip
+SETTINGS = {"seed", "weight_decay", "out", "accelerate"}  # that go in front of a command
 
 # One line per call, as a JSON list, so that spaces and quotes inside an argument stay visible.
 # FAIL in the environment makes a call fail.
@@ -46,7 +50,7 @@ class Checkout:
         (binaries / "just").symlink_to(JUST)
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-        kept = {k: v for k, v in os.environ.items() if k not in {"seed", "weight_decay", "out"}}
+        kept = {k: v for k, v in os.environ.items() if k not in SETTINGS}
         return subprocess.run(
             ["sh", str(self.root / "justw"), *args],
             cwd=self.root.parent,  # the commands work from anywhere
@@ -174,12 +178,24 @@ def test_a_setting_is_never_run_as_a_command(installed: Checkout) -> None:
         ("phase-18-reference", "reference"),
         ("hysteresis", "hysteresis"),
         ("hysteresis-scan", "hysteresis-scan"),
+        ("plasticity", "plasticity"),
+        ("plasticity-full", "plasticity-full"),
     ],
 )
 def test_arguments_arrive_as_given(installed: Checkout, recipe: str, command: str) -> None:
     given = ["experiments/18 control", "a'b", 'c"d', "$HOME", "*"]
     installed.run(recipe, *given)
     assert installed.calls() == [["-m", "weightdecay", command, *given]]
+
+
+def test_scale_is_launched_with_the_file_that_the_environment_names(installed: Checkout) -> None:
+    given = ["experiments/a b.yaml", "--weight-decay", "1.0"]
+    launch = ["-m", "accelerate.commands.accelerate_cli", "launch"]
+    module = ["-m", "weightdecay.plasticity.scale", *given]
+    installed.run("plasticity-scale", *given)
+    assert installed.calls() == [[*launch, *module]]
+    installed.run("plasticity-scale", *given, accelerate="my files/fsdp.yaml")
+    assert installed.calls() == [[*launch, "--config_file", "my files/fsdp.yaml", *module]]
 
 
 def test_test_without_chromium_says_what_it_leaves_out(installed: Checkout) -> None:

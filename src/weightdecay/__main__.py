@@ -17,6 +17,7 @@ from weightdecay import evidence, exercises
 from weightdecay.evidence import shown
 from weightdecay.hysteresis import commands as hysteresis
 from weightdecay.minitrain import commands, recipe
+from weightdecay.plasticity import commands as plasticity
 from weightdecay.runs import DASHBOARD, Run, RunError, load
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "grade": grade,
     **commands.COMMANDS,
     **hysteresis.COMMANDS,
+    **plasticity.COMMANDS,
     **exercises.COMMANDS,
 }
 
