@@ -60,7 +60,8 @@ def kl(base_logits: Tensor, logits: Tensor) -> Tensor:
 
 def entropy(logits: Tensor) -> Tensor:
     """(...) in nats, of logits (..., V)."""
-    return torch.special.entr(logits.softmax(-1)).sum(-1)
+    found: Tensor = torch.special.entr(logits.softmax(-1)).sum(-1)
+    return found
 
 
 def _require_alike(a: Weights, b: Weights) -> None:
