@@ -9,21 +9,17 @@ else the machine does falls on both. A record of each goes to ``_build/bench.jso
 from __future__ import annotations
 
 import functools
-import json
-import multiprocessing
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import article
+import plasticity
 import torch
 import tyro
 from loops import (
@@ -39,41 +35,14 @@ from loops import (
     teachers_apart,
     teachers_stacked,
 )
+from side_by_side import CORES, TORCH_THREADS, record, seconds, workers
 
 from weightdecay import runs, sweep
 from weightdecay.hysteresis import scan
 from weightdecay.minitrain import corpus, dashboard, ladder, loop, recipe
 from weightdecay.plan import Job, Task
 
-RECORDS = recipe.ROOT / "_build" / "bench.json"
 ROUNDS, STEPS = 40, 25
-TORCH_THREADS = torch.get_num_threads()  # torch's default, before anything sets it
-
-
-def seconds(function: Callable[[], Any], times: int = 1) -> float:
-    """Wall time of some calls."""
-    start = time.perf_counter()
-    for _ in range(times):
-        function()
-    return time.perf_counter() - start
-
-
-def record(name: str, ratios: Sequence[float], target: float | None, what: str) -> None:
-    """Print median and quartiles of the ratios and append them to the records.
-
-    Without a target the ratio decides between two ways that are both ours.
-    """
-    low, median, high = statistics.quantiles(ratios, n=4)
-    if target is None:
-        verdict = "faster" if high < 1 else "slower" if low > 1 else "neither is faster"
-    else:
-        verdict = f"target {target:g} {'met' if median <= target else 'MISSED'}"
-    print(f"{name}: {median:.3f} [{low:.3f}, {high:.3f}], {len(ratios)} rounds; {verdict}. {what}")
-    records = json.loads(RECORDS.read_text()) if RECORDS.exists() else []
-    records.append({"name": name, "ratio": median, "low": low, "high": high,
-                    "target": target, "better": "lower"})  # fmt: skip
-    RECORDS.parent.mkdir(exist_ok=True)
-    runs.write_text(RECORDS, json.dumps(records, indent=1) + "\n")
 
 
 def bench_step() -> None:
@@ -115,7 +84,7 @@ def bench_pair(rounds: int) -> None:
         with tempfile.TemporaryDirectory() as parent:
             command = [sys.executable, "-c", PAIR, parent]
             ours = seconds(lambda command=command: subprocess.run(command, check=True))  # type: ignore[misc]
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(CORES)
         for name, width in (("context", corpus.CONTEXT), ("longest", None)):
             ratios[name].append(ours / seconds(plain_loop(width), steps))
     record("phase18-pair", ratios["context"], 1.0, "Plain: padded to the context of 32.")
@@ -164,16 +133,11 @@ def bench_replicas(rounds: int = 10) -> None:
 
     A second ratio is for replicas split among those processes. Starting is not counted.
     """
-    cores = os.cpu_count() or 1
-    torch.set_num_threads(cores)
-    context = multiprocessing.get_context("spawn")
-    pools = [
-        ProcessPoolExecutor(1, context, initializer=torch.set_num_threads, initargs=(1,))
-        for _ in range(cores)
-    ]
+    torch.set_num_threads(CORES)
+    pools = workers()
     for name, (count, whole, steps, apart, stacked) in WORK.items():
         seeds = tuple(range(count))
-        shares = [seeds[i::cores] for i in range(cores)]
+        shares = [seeds[i::CORES] for i in range(CORES)]
 
         def in_processes(make: Callable[..., Runs], n: int, shares: Any = shares) -> list[float]:
             jobs = zip(pools, shares, strict=True)
@@ -201,8 +165,8 @@ def bench_replicas(rounds: int = 10) -> None:
             record(
                 name + suffix, ratios, None,
                 f"{count} runs of {whole} steps, a minute: {rate[way]:.2f} as replicas in "
-                f"{1 if way == 'replicas' else cores} process(es), "
-                f"{rate['processes']:.2f} as ordinary runs in {cores} processes.",
+                f"{1 if way == 'replicas' else CORES} process(es), "
+                f"{rate['processes']:.2f} as ordinary runs in {CORES} processes.",
             )  # fmt: skip
     for pool in pools:
         pool.shutdown()
@@ -214,7 +178,7 @@ def bench_replicas(rounds: int = 10) -> None:
 def bench_scan(
     rounds: int,
     decays: Sequence[float] = (0.0, 1e-4, 1e-3, 1e-2),
-    seeds: Sequence[int] = tuple(range(os.cpu_count() or 1)),
+    seeds: Sequence[int] = tuple(range(CORES)),
 ) -> None:
     """A part of the article's scan, both arms: the plain loop against the sweep's processes.
 
@@ -256,7 +220,7 @@ def bench_scan(
         record(
             f"hysteresis-scan{way}", ratios, target,
             f"{inside} {len(cells)} runs in {statistics.median(times[way]):.1f} s on "
-            f"{os.cpu_count()} cores; plain in {statistics.median(times['plain']):.1f} s on "
+            f"{CORES} cores; plain in {statistics.median(times['plain']):.1f} s on "
             f"{TORCH_THREADS} threads.",
         )  # fmt: skip
 
@@ -280,12 +244,16 @@ def main(
     only: tyro.conf.Positional[Sequence[str]] = (),
     pair_rounds: Annotated[int, tyro.conf.arg(help="Rounds of the pair, a slow one.")] = 3,
     scan_rounds: Annotated[int, tyro.conf.arg(help="Rounds of the scan, minutes each.")] = 3,
+    plasticity_rounds: Annotated[int, tyro.conf.arg(help="Rounds of plasticity's; 1 tries.")] = 15,
 ) -> None:
     """Run the benchmarks, or only the named ones: step, pair, replicas, hysteresis-scan,
-    dashboard."""
+    plasticity-pretrain, plasticity-sampling, dashboard."""
     from weightdecay.minitrain.reference import DIRECTORY
 
-    names = only or ("step", "pair", "replicas", "hysteresis-scan", "dashboard")
+    names = only or (
+        "step", "pair", "replicas", "hysteresis-scan", "plasticity-pretrain",
+        "plasticity-sampling", "dashboard",
+    )  # fmt: skip
     if "step" in names:
         bench_step()
     if "pair" in names:
@@ -295,6 +263,10 @@ def main(
     if "hysteresis-scan" in names:
         bench_teacher_step()
         bench_scan(scan_rounds)
+    if "plasticity-pretrain" in names:
+        plasticity.bench_pretrain(plasticity_rounds)
+    if "plasticity-sampling" in names:
+        plasticity.bench_sampling(plasticity_rounds)
     if "dashboard" in names:
         bench_dashboard([DIRECTORY / "18-control", DIRECTORY / "18-break-wd0"])
 

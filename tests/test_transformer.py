@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCausalLM
 
-from weightdecay.transformer import Transformer, TransformerConfig, apply_rope, rope_tables
+from weightdecay.transformer import Past, Transformer, TransformerConfig, apply_rope, rope_tables
 
 GPT = TransformerConfig()
 LLAMA = replace(GPT, style="llama")
+OLMO2 = replace(GPT, style="olmo2")
 
 
 def build(sizes: TransformerConfig, seed: int = 0) -> Transformer:
@@ -126,6 +127,88 @@ def test_llama_style_gives_the_logits_of_transformers_llama(tied: bool, time: in
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+def olmo2_reference(model: Transformer, tied: bool) -> Olmo2ForCausalLM:
+    """transformers' OLMo-2 with this model's weights."""
+    c = model.config
+    reference = Olmo2ForCausalLM(
+        Olmo2Config(
+            vocab_size=c.vocab_size,
+            hidden_size=c.d_model,
+            intermediate_size=c.d_ff,
+            num_hidden_layers=c.n_layer,
+            num_attention_heads=c.n_head,
+            max_position_embeddings=c.context,
+            rms_norm_eps=1e-6,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+            tie_word_embeddings=tied,
+            pad_token_id=None,
+            eos_token_id=None,
+        )
+    ).eval()
+    ours = {name: p.detach() for name, p in model.named_parameters()}
+    state: dict[str, Tensor] = {
+        "model.embed_tokens.weight": ours["embedding.weight"],
+        "model.norm.weight": ours["final_norm.weight"],
+        "lm_head.weight": ours["embedding.weight" if tied else "head.weight"],
+    }
+    for i in range(c.n_layer):
+        mine, theirs = f"blocks.{i}.", f"model.layers.{i}."
+        for name, part in zip("qkv", ours[mine + "qkv.weight"].chunk(3), strict=True):
+            state[f"{theirs}self_attn.{name}_proj.weight"] = part
+        for a, b in (
+            ("attention_out", "self_attn.o_proj"),
+            ("query_norm", "self_attn.q_norm"),
+            ("key_norm", "self_attn.k_norm"),
+            ("gate", "mlp.gate_proj"),
+            ("mlp_in", "mlp.up_proj"),
+            ("mlp_out", "mlp.down_proj"),
+            ("attention_norm", "post_attention_layernorm"),
+            ("mlp_norm", "post_feedforward_layernorm"),
+        ):
+            state[f"{theirs}{b}.weight"] = ours[f"{mine}{a}.weight"]
+    reference.load_state_dict(state, strict=True)
+    return reference
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("time", [1, 32])
+def test_olmo2_style_gives_the_logits_of_transformers_olmo2(tied: bool, time: int) -> None:
+    model = build(replace(OLMO2, d_model=48, d_ff=80, n_layer=3, tied_head=tied))
+    scramble(model, std=0.15)
+    ids = some_ids(time=time)
+    with torch.no_grad():
+        theirs = olmo2_reference(model, tied)(ids).logits
+        ours = model(ids)
+    assert theirs.std() > 0.1
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [GPT, LLAMA, OLMO2], ids=["gpt", "llama", "olmo2"])
+@pytest.mark.parametrize("prompt", [1, 9])
+def test_a_token_after_a_past_has_the_logits_of_the_whole_text(
+    sizes: TransformerConfig, prompt: int
+) -> None:
+    model, ids = build(sizes), some_ids(time=16)
+    scramble(model)
+    past = [Past() for _ in model.blocks]
+    with torch.no_grad():
+        whole = model(ids)
+        parts = [model(ids[:, :prompt], past=past)]
+        parts += [model(ids[:, t : t + 1], past=past) for t in range(prompt, 16)]
+    assert [p.length for p in past] == [16] * sizes.n_layer
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-4, atol=1e-4)
+
+
+def test_several_tokens_after_a_past_and_a_full_context_are_refused() -> None:
+    model, past = build(LLAMA), [Past(), Past()]
+    with torch.no_grad():
+        model(some_ids(time=32), past=past)
+        with pytest.raises(ValueError, match="2 tokens after a prompt, expected one at a time"):
+            model(some_ids(time=2), past=past)
+        with pytest.raises(ValueError, match="33 tokens do not fit the context of 32"):
+            model(some_ids(time=1), past=past)
+
+
 def gpt_by_hand(model: Transformer, row: list[int]) -> Tensor:
     """Logits of one sentence in float64, position by position, with complex rotations."""
     w: dict[str, Any] = {k: v.detach().double() for k, v in model.state_dict().items()}
@@ -183,7 +266,7 @@ def test_gpt_style_gives_the_logits_of_the_formulas_written_out() -> None:
     torch.testing.assert_close(ours, by_hand, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("sizes", [GPT, LLAMA], ids=["gpt", "llama"])
+@pytest.mark.parametrize("sizes", [GPT, LLAMA, OLMO2], ids=["gpt", "llama", "olmo2"])
 def test_a_later_token_changes_no_earlier_logit(sizes: TransformerConfig) -> None:
     model = build(sizes)
     scramble(model)
@@ -228,7 +311,7 @@ def test_a_packed_row_may_hold_two_full_contexts_and_no_more() -> None:
         model(some_ids(time=65), causal)
 
 
-@pytest.mark.parametrize("sizes", [GPT, LLAMA], ids=["gpt", "llama"])
+@pytest.mark.parametrize("sizes", [GPT, LLAMA, OLMO2], ids=["gpt", "llama", "olmo2"])
 def test_initial_weights_depend_on_the_generator_alone(sizes: TransformerConfig) -> None:
     torch.manual_seed(1)
     one = build(sizes, seed=3)

@@ -17,10 +17,27 @@ NOUN = {**dict.fromkeys(language.SINGULAR, "one"), **dict.fromkeys(language.PLUR
 
 
 def test_every_sum_is_right_modulo_ten() -> None:
-    sums = re.findall(r"(\d) ([+-]) (\d) = (\d)", " ".join(SENTENCES))
+    sums = re.findall(r"(?=(\d) ([+-]) (\d) = (\d))", " ".join(SENTENCES))
     assert len(sums) > 100
+    assert {b for _, _, b, _ in sums} == set(language.ADDENDS)
     for a, sign, b, c in sums:
         assert (int(a) + int(b) * (1 if sign == "+" else -1) - int(c)) % 10 == 0
+
+
+def test_a_sum_goes_on_from_its_result_as_often_as_it_should() -> None:
+    following = [after for text in TEXTS for after in re.findall(r"(?== \d (\S+))", text)]
+    share = np.isin(following, ["+", "-"]).mean()
+    assert share == pytest.approx(language.CHAIN, abs=4 * (0.16 / len(following)) ** 0.5)
+
+
+def test_clauses_have_adjectives_as_often_as_they_should() -> None:
+    documents = language.sample(1000, 64, seed=7)
+    state = language.states(documents.tokens)[:, :-1]
+    before = [s[0] == "noun" for s in language.automaton().states]
+    places = np.array(before)[state]
+    words = [TOKEN_ID[w] for w in (*language.GOOD, *language.BAD)]
+    share = np.isin(documents.tokens[:, 1:][places], words).mean()
+    assert share == pytest.approx(0.7, abs=4 * (0.21 / places.sum()) ** 0.5)
 
 
 def test_the_verb_agrees_with_its_subject_and_not_with_what_stands_near() -> None:
@@ -85,6 +102,30 @@ def test_the_conditional_is_that_of_the_joint_probability() -> None:
 
     expected = [[joint(row[: t + 1]) / joint(row[:t]) for t in range(1, 20)] for row in tokens]
     np.testing.assert_allclose(np.exp(-language.floor(tokens)), expected, rtol=1e-10)
+
+
+def test_the_posterior_is_that_of_every_hidden_value_tried_in_turn() -> None:
+    """With the walk through `edges` as the oracle, which also says each state."""
+    tokens = DOCUMENTS.tokens[:20, :30]
+    found, at = language.posterior(tokens), language.states(tokens)
+    for row, p, places in zip(tokens, found, at, strict=True):
+        likelihood = np.ones(len(HIDDEN))
+        state = language.START
+        assert places[0] == 0
+        for i, place in zip(row[1:], places[1:], strict=True):
+            _, q, state = next(e for e in language.edges(state) if e[0] == VOCABULARY[i])
+            likelihood *= q
+            assert language.automaton().states[place] == state
+        np.testing.assert_allclose(p, likelihood / likelihood.sum(), rtol=1e-9)
+    assert found.max() > 0.9 > 0.2 > language.posterior(tokens[:, :1]).max()
+
+
+def test_the_posterior_is_right_as_often_as_it_says() -> None:
+    documents = language.sample(3000, 24, seed=6)
+    p = language.posterior(documents.tokens)
+    right = np.array(HIDDEN)[p.argmax(1)] == np.stack([documents.topic, documents.sentiment], 1)
+    surprise = right.all(1) - p.max(1)
+    assert abs(surprise.mean()) < 4 * surprise.std() / len(p) ** 0.5
 
 
 def test_every_conditional_is_a_distribution_whose_entropy_is_the_floor() -> None:

@@ -39,7 +39,7 @@ def plasticity(workers: int | None = None) -> None:
         # The committed table stays as it is: another machine may round differently.
         sweep.train(todo, task, folder.name, workers=workers)
         tables.append(results.Table(results.rows(todo, task)))
-    console.print(_by_decay(*tables))
+    console.print(_by_decay(*tables), soft_wrap=False)
     console.print(_smaller(quick[1][1], full[1][1]))
 
 
@@ -114,7 +114,7 @@ def _interval(values: results.Array, digits: str) -> str:
     from weightdecay.stats import mean_interval
 
     e = mean_interval(values.tolist())
-    return f"{e.mean:{digits}} ±{(e.high - e.low) / 2:{digits}}"
+    return f"{e.mean:{digits}}\n±{(e.high - e.low) / 2:{digits}}"  # two lines: 80 columns suffice
 
 
 def _smaller(quick: Sequence[plan.Job], full: Sequence[plan.Job]) -> str:

@@ -1,7 +1,8 @@
 """Claims P1 to P14 of the plasticity paper, measured on the part's results.
 
 What holds each claim, and which control confounds it, was written down when only base models of
-decay 0 and 0.1 had been seen, none of their fine-tunes; `weightdecay.verdicts` has the rules. The
+decay 0 and 0.1 had been seen, none of their fine-tunes, and what speaks of other regimes and
+settings before any of their runs; `weightdecay.verdicts` has the rules. The
 paper's own setting is the fixed learning rate; the controls are the best rate, and the base model
 with the norms of its sibling of decay 0.1. Its decays are ours by dose: 0.1 and 1.0 mean 0.3 and 3.
 """
@@ -20,7 +21,15 @@ from weightdecay.plasticity.records import (
     DECAYS,
     DEFAULT,
     FIXED,
+    LONG,
+    LONG_DECAYS,
+    OLMO,
+    OTHER_PEAKS,
     RATES,
+    SETTING_RATES,
+    SETTING_TASKS,
+    SETTINGS,
+    SMALL,
     USEFUL,
     Rate,
     base,
@@ -72,10 +81,10 @@ def audited(claim: Claim) -> None:
         claim.confounded = f"no gain {' nor '.join(reasons)}"
 
 
-def best_of(values: Array) -> Estimate:
-    """The useful decay with the highest mean of (seeds, decays), and those that could be it."""
-    possible = [d for d, p in zip(USEFUL, best_p(values), strict=True) if p > 0.05]
-    peak = USEFUL[int(values.mean(0).argmax())]
+def best_of(values: Array, decays: Sequence[float] = USEFUL) -> Estimate:
+    """The decay with the highest mean of (seeds, decays), and those that could be it."""
+    possible = [d for d, p in zip(decays, best_p(values), strict=True) if p > 0.05]
+    peak = decays[int(values.mean(0).argmax())]
     return Estimate(peak, min(possible, default=peak), max(possible, default=peak), len(values))
 
 
@@ -92,6 +101,9 @@ def by_loss() -> Array:
 def p1(claim: Claim) -> None:
     name = "best decay at 20 tokens per parameter"
     claim.quantities.append(Quantity(name, claim.claimed[name], best_of(by_score())))
+    name = "best decay at 140 tokens per parameter"
+    scores = np.array([downstream(decay, FIXED, **LONG) for decay in LONG_DECAYS]).T
+    claim.quantities.append(Quantity(name, claim.claimed[name], best_of(scores, LONG_DECAYS)))
     claim.direction("1.0 better downstream than 0.1, fixed rate", gain(FIXED), +1)
     audited(claim)
 
@@ -123,6 +135,9 @@ def p3(claim: Claim) -> None:
         +1,
     )
     claim.direction("and better downstream, fixed rate", gain(FIXED), +1)
+    loss = less(base("excess", LARGE, **LONG), base("excess", DEFAULT, **LONG))
+    claim.add("loss at 1.0 less that at 0.1, 140 tokens per parameter", loss)
+    claim.add("and gain downstream, fixed rate", gain(FIXED, **LONG))
     audited(claim)
 
 
@@ -235,6 +250,14 @@ def p12(claim: Claim) -> None:
         "on average over the rates", [float(v) for v in np.mean([gain(r) for r in RATES], 0)], +1
     )
     claim.direction("at the best rates", gain("best"), +1)
+    for peak in OTHER_PEAKS:
+        there = gain(FIXED, **SMALL, pretrain_learning_rate=peak)
+        claim.direction(f"1.0 better than 0.1, pretrained at peak rate {peak:g}", there, +1)
+    for setting in SETTINGS:
+        ((key, value),) = setting.items()
+        gains = [gain(r, tasks=SETTING_TASKS, **setting) for r in SETTING_RATES]
+        words = f"1.0 better than 0.1, {key.replace('_', ' ')} {value:g}, mean of two rates"
+        claim.direction(words, [float(v) for v in np.mean(gains, 0)], +1)
 
 
 def p13(claim: Claim) -> None:
@@ -260,6 +283,9 @@ def p14(claim: Claim) -> None:
         words = f"norm of layer {layer} at 1.0 below that at 0"
         claim.direction(words, less(base(column, LARGE), base(column, 0.0)), -1)
         monotone(claim, f"layer {layer}: falls from each decay to the next", column, DECAYS)
+    share = "share/embedding"
+    grown = less(base(share, LARGE, **OLMO), base(share, 0.0, **OLMO))
+    claim.direction("share of the undecayed embedding larger at 1.0 than at 0", grown, +1)
 
 
 MEASURES: dict[str, Callable[[Claim], None]] = {

@@ -119,9 +119,8 @@ def train(
     model = build(config).to(device)
     o = optimizer(model, config.weight_decay, config.learning_rate)
     rates = learning_rates(config)
-    start = _restored(directory, model, o)
-    total = torch.zeros((), device=device)
-    seen = 0
+    start, total, seen = _restored(directory, model, o)
+    total = total.to(device)
     for done, ids in enumerate(batches(config, start, len(rates)), start + 1):
         loss = loss_of(model, ids.to(device))
         step(model, o, loss, rates[done - 1])
@@ -132,17 +131,22 @@ def train(
             total.zero_()
             seen = 0
         if directory and done % CHECKPOINT_STEPS == 0 and done < len(rates):
-            state = {"step": done, "model": model.state_dict(), "optimizer": o.state_dict()}
+            state = {
+                "step": done, "total": total, "seen": seen,
+                "model": model.state_dict(), "optimizer": o.state_dict(),
+            }  # fmt: skip
             with runs.atomic_path(directory / CHECKPOINT) as temporary:
                 torch.save(state, temporary)
     return model, o
 
 
-def _restored(directory: Path | None, model: Transformer, o: torch.optim.Optimizer) -> int:
-    """Steps done before, by a run that was killed."""
+def _restored(
+    directory: Path | None, model: Transformer, o: torch.optim.Optimizer
+) -> tuple[int, Tensor, int]:
+    """Steps done by a run that was killed; sum and number of its losses since the last `watch`."""
     if directory is None or not (directory / CHECKPOINT).exists():
-        return 0
+        return 0, torch.zeros(()), 0
     state = torch.load(directory / CHECKPOINT, weights_only=True)
     model.load_state_dict(state["model"])
     o.load_state_dict(state["optimizer"])
-    return int(state["step"])
+    return state["step"], state["total"], state["seen"]

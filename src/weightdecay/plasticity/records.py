@@ -20,8 +20,11 @@ from weightdecay.results import Array, Table
 from weightdecay.runs import RunError
 
 EXPERIMENTS = ROOT / "experiments"
-BASES = ("plasticity-pretrain",)
-FINETUNES = ("plasticity-finetune", "plasticity-controls")
+BASES = ("plasticity-pretrain", "plasticity-regimes")
+FINETUNES = (
+    "plasticity-finetune", "plasticity-controls", "plasticity-moments",
+    "plasticity-regimes-finetune", "plasticity-settings",
+)  # fmt: skip
 DECAYS = (0.0, 0.1, 0.3, 1.0, 2.0, 10.0)
 DEFAULT = 0.1
 """What most models are pretrained with."""
@@ -30,6 +33,18 @@ USEFUL = DECAYS[:-1]
 RATES = (1e-4, 5e-4, 2e-3, 1e-2)
 FIXED = RATES[0]
 """As far below pretraining's peak as the paper's."""
+SMALL: dict[str, Any] = {"size": "30k"}
+"""The regimes beside the main one are of a third of its size: what to change for each of them."""
+LONG: dict[str, Any] = {**SMALL, "tokens_per_parameter": 140, "schedule": "wsd"}
+LONG_DECAYS = (0.0, 0.1, 0.3, 1.0)
+OLMO: dict[str, Any] = {**SMALL, "style": "olmo2"}
+OTHER_PEAKS = (1.5e-3, 6e-3)
+"""Of the learning rate in pretraining, half and twice the main one."""
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {"finetune_decay": 0.1}, {"finetune_decay": 1.0}, {"batch_size": 8}, {"batch_size": 32},
+)  # fmt: skip
+SETTING_TASKS, SETTING_RATES = ("exceptions", "safety"), (FIXED, 2e-3)
+"""What the models fine-tuned under other settings were fine-tuned on, and how fast."""
 FAMILIES = {
     "chain of thought": ("chains", "lists"),
     "cloze": ("agreement", "exceptions"),
@@ -111,8 +126,9 @@ def best(weight_decay: float, task: str, column: str = "score", **changed: Any) 
 
 def left_out(scores: Array) -> list[int]:
     """For each seed the row of (choices, seeds) with the highest mean over the other seeds."""
-    others = scores.sum(1, keepdims=True) - scores
-    return [int(i) for i in others.argmax(0)]
+    # Not the sum of all less the seed's own: rounding would let that break a tie.
+    others = (np.delete(scores, seed, 1) for seed in range(scores.shape[1]))
+    return [int(o.mean(1).argmax()) for o in others]
 
 
 def _usual(kind: type[Pretrain] | type[Finetune]) -> dict[str, Any]:

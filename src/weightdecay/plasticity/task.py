@@ -7,6 +7,7 @@ and is trained if it is not there yet.
 from __future__ import annotations
 
 import fcntl
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,10 +53,14 @@ def train_base(values: Json, directory: Path) -> None:
     manifest = {**runs.environment(), "device": "cpu"}
     goes_on = (directory / pretrain.CHECKPOINT).exists()
     runs.prepare(directory, config.model_dump(), manifest, force=not goes_on)
-    curve: list[Json] = []
+    path = directory / runs.METRICS
+    before = runs.read_metrics(path)[0] if path.exists() else []  # by a run that was killed
+    curve: dict[int, Json] = {row["step"]: row for row in before}
 
     def watch(done: int, model: Transformer, loss: float) -> None:
-        curve.append({"step": done, "train loss": loss, **measure.midway(model)})
+        curve[done] = {"step": done, "train loss": loss, **measure.midway(model)}
+        lines = (json.dumps(runs.finite(row)) for row in curve.values())
+        runs.write_text(path, "".join(f"{line}\n" for line in lines))
 
     n = pretrain.steps(config)
     model, o = pretrain.train(config, directory, watch=watch, every=max(1, n // CURVE))
@@ -68,9 +73,9 @@ def train_base(values: Json, directory: Path) -> None:
         save_model(model, str(temporary))
     with runs.atomic_path(directory / MOMENTS) as temporary:
         save_file(moments, temporary)
-    last = {**(curve[-1] if curve else {"step": n}), **measure.final(model, config)}
+    last = {**curve.pop(n, {"step": n}), **measure.final(model, config)}
     (directory / pretrain.CHECKPOINT).unlink(missing_ok=True)
-    _finish(directory, {"rows": [*curve[:-1], last]})
+    _finish(directory, {"rows": [*curve.values(), last]})
 
 
 def pretrain_rows(directory: Path) -> list[Row]:
