@@ -96,6 +96,7 @@ def claims(write: bool = False) -> None:
 
 def task_of(name: str, folder: Path) -> Task:
     """The part of the course that trains a sweep, by the name in its sweep.yaml."""
+    from weightdecay.contraction import task as contraction
     from weightdecay.hysteresis import scan
     from weightdecay.minitrain import siblings
     from weightdecay.minitrain.task import TASK
@@ -107,6 +108,7 @@ def task_of(name: str, folder: Path) -> Task:
         "hysteresis": scan.TASK,
         plasticity.PRETRAIN_NAME: plasticity.PRETRAIN,
         plasticity.FINETUNE_NAME: plasticity.FINETUNE,
+        contraction.NAME: contraction.TASK,
     }
     if name not in tasks:
         raise RunError(f"{folder / 'sweep.yaml'}: task = {name}; accepted: {', '.join(tasks)}")
