@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NAME = "reinforce"
 START, PROMPTS, HELD_OUT = 1024, 512, 128
 """Examples that the policy is made of, prompts of the method, and the expert's held-out ones."""
-RATE, BATCH, START_EPOCHS = 2e-3, 16, 8
+RATE, BATCH, START_EPOCHS = 3e-3, 16, 6
 """Of the policy's making, where the rate falls on a cosine; of expert and second tasks, where it is
 constant."""
 POINTS = (0.25, 0.5, 1, 2, 4, 8, 16)
