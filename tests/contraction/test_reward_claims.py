@@ -26,7 +26,7 @@ def methods(noise: np.random.Generator) -> Iterator[Row]:
         *({"method": m, "draw": d} for m in (*reward_claims.REWARDED, "sft") for d in (0, 1)),
         *({"method": m, "learning_rate": FAR_BELOW} for m in ("reinforce", "sft")),
         *({"method": m, "weight_decay": 0.0} for m in ("reinforce", "sft")),
-        {"share": 0.3}, {"share": 0.7}, {"kl": 0.1}, {"finetune_decay": 1.0},
+        {"share": 0.3}, {"share": 0.7}, {"kl": 0.1}, {"finetune_decay": 10.0},
     ]  # fmt: skip
     for setting, seed in itertools.product(settings, SEEDS):
         full = {**USUAL[METHODS], **setting}

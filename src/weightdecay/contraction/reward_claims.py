@@ -21,7 +21,7 @@ from weightdecay.results import Array, Table
 from weightdecay.stats import mean_interval
 
 METHODS, PHASES, DRIFT = "reward-methods", "reward-phases", "reward-drift"
-RATE = 1e-3
+RATE = 2e-4
 """Of all methods."""
 FAR_BELOW = 1e-5
 """As far below the peak in pretraining, 3e-3, as rates of RL are in language models."""
@@ -69,7 +69,7 @@ def change(column: str, name: str = METHODS, **changed: Any) -> list[float]:
 
 def c2(claim: Claim) -> None:
     """No decay, in pretraining neither, and no KL penalty: the policy is as free as can be."""
-    free = {"weight_decay": 0.0}
+    free: dict[str, Any] = {"weight_decay": 0.0}
     claim.direction("entropy falls", change("entropy", **free), -1)
     start, now = (shares(phase, **free) for phase in ("start", "method"))
     larger = less(now.max(0).tolist(), start.max(0).tolist())
@@ -77,7 +77,7 @@ def c2(claim: Claim) -> None:
     drift = less(end("KL(start, model)", **free), end("KL(start, model)", **free, method="sft"))
     claim.direction("less KL drift than under more supervised tuning", drift, -1)
     claim.add("entropy falls by, base model of decay 0.1", change("entropy"))
-    claim.add("the same with decay 1 in tuning", change("entropy", finetune_decay=1.0))
+    claim.add("the same with decay 10 in tuning", change("entropy", finetune_decay=10.0))
     claim.add("the same with a KL penalty of 0.1", change("entropy", kl=0.1))
 
 
@@ -232,7 +232,7 @@ def c7(claim: Claim) -> None:
         strength = matched(knob)
         if strength is None:
             continue
-        setting = {knob: strength}
+        setting: dict[str, Any] = {knob: strength}
         gains[knob] = less(learned(**setting), learned())
         drift = less(end("KL(start, model)", DRIFT, **setting), end("KL(start, model)", DRIFT))
         moved = less(end("moved", DRIFT, **setting), end("moved", DRIFT))
@@ -269,13 +269,14 @@ def strengths(knob: str) -> list[float]:
 def matched(knob: str) -> float | None:
     """The largest strength that keeps the first task's mean score, if any does."""
     free = float(np.mean(end("score", DRIFT)))
-    kept = [s for s in strengths(knob) if np.mean(end("score", DRIFT, **{knob: s})) > free - KEPT]
+    settings: list[dict[str, Any]] = [{knob: s} for s in strengths(knob)]
+    kept = [s[knob] for s in settings if np.mean(end("score", DRIFT, **s)) > free - KEPT]
     return max(kept, default=None)
 
 
 def correlations(column: str, method: str) -> list[float]:
     """Of a measure of drift and what the second tasks then score, over settings, seed by seed."""
-    settings: list[dict[str, float]] = [{}, *({k: s} for k in KNOBS for s in strengths(k))]
+    settings: list[dict[str, Any]] = [{}, *({k: s} for k in KNOBS for s in strengths(k))]
     drift = np.array([end(column, DRIFT, method=method, **s) for s in settings])
     scores = np.array([learned(method=method, **s) for s in settings])
     return [float(np.corrcoef(d, s)[0, 1]) for d, s in zip(drift.T, scores.T, strict=True)]
