@@ -21,7 +21,7 @@ from weightdecay.runs import Json, RunError
 
 NAMES: tuple[Name, ...] = get_args(Name)
 STEPS = 40
-ARMS = ["loss_matched", "norm_matched", "l2_init", "own"]
+ARMS = ["loss_matched", "norm_matched", "norm_held", "l2_init", "own"]
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_a_run_has_a_row_for_each_arm_and_that_of_the_decayed_network_last(
     arms = by_arm(rows)
     full = 20.0 * sum(training.rates(STEPS))
     doses = {arm: number(row, "dose") for arm, row in arms.items()}
-    assert doses == pytest.approx(dict(zip(ARMS, (0.0, 0.0, full, full), strict=True)))
+    assert doses == pytest.approx(dict(zip(ARMS, (0.0, 0.0, 0.0, full, full), strict=True)))
     own, matched = arms["own"], arms["norm_matched"]
     assert number(matched, "norm") == pytest.approx(number(own, "norm"), rel=1e-5)
     stopped = arms["loss_matched"]
@@ -84,8 +84,8 @@ def test_a_target_that_is_never_reached_is_told(monkeypatch: pytest.MonkeyPatch)
 
     def longer_with_decay(problem: Problem, seed: int, decay: float, **more: Any) -> Any:
         """So the decayed network ends lower than the other ever comes."""
-        if decay and not more:
-            return usual(problem, seed, 0.0, steps=5 * STEPS)
+        if decay and not more.get("to_init"):
+            return usual(problem, seed, 0.0, steps=5 * STEPS, **more)
         return usual(problem, seed, decay, **more)
 
     monkeypatch.setattr(training, "train", longer_with_decay)

@@ -128,3 +128,21 @@ def test_rescaling_the_layers_of_a_linear_network_shifts_log_j_by_their_log_rati
     x = torch.randn(6, 3, dtype=torch.float64)
     shift = frobenius(train.norm_matched(model, sibling), x).log() - frobenius(model, x).log()
     assert torch.allclose(shift, torch.tensor(math.log(0.5 * 0.2), dtype=torch.float64))
+
+
+def test_held_norms_are_the_decayed_networks_after_every_step(problem: Problem) -> None:
+    norms: list[list[float]] = []
+    train.train(problem, 0, DECAY, steps=20, after=lambda m: norms.append(train.matrix_norms(m)))
+    assert len(norms) == 20
+    given, seen = iter(norms), []
+
+    def hold(model: nn.Sequential) -> None:
+        train.hold(model, next(given))
+        seen.append(train.matrix_norms(model))
+
+    held, _ = train.train(problem, 0, 0.0, steps=20, after=hold)
+    assert [n for row in seen for n in row] == pytest.approx(
+        [n for r in norms for n in r], rel=1e-5
+    )
+    free, _ = train.train(problem, 0, 0.0, steps=20)
+    assert train.weight_norm(held) < 0.9 * train.weight_norm(free)
