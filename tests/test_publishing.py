@@ -53,8 +53,8 @@ def commands(script: str) -> list[list[str]]:
 
 
 def recipes() -> set[str]:
-    just = Path(sys.executable).with_name("just")
-    dump = [just, "--justfile", ROOT / "justfile", "--dump", "--dump-format", "json"]
+    just = str(Path(sys.executable).with_name("just"))
+    dump = [just, "--justfile", str(ROOT / "justfile"), "--dump", "--dump-format", "json"]
     out = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
     return set(json.loads(out)["recipes"])
 

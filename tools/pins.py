@@ -69,7 +69,7 @@ def refresh(text: str, fresh: Mapping[str, str]) -> tuple[str, list[str]]:
     top, old = parse(text)
     new: dict[str, Pin] = {}
     for name, version in fresh.items():
-        key = canonicalize_name(name)
+        key: str = canonicalize_name(name)
         public = version.split("+")[0]  # 2.13.0+cpu is a build of 2.13.0
         new[key] = replace(old[key], version=public) if key in old else Pin(name, public)
     changes = []

@@ -91,7 +91,7 @@ def test_another_python_than_the_oldest_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nrequires-python = ">=3.11"\n')
-    monkeypatch.setattr(pins.sys, "version_info", (3, 13, 0))
+    monkeypatch.setattr("sys.version_info", (3, 13, 0))
     with pytest.raises(pins.PinError, match=r"this is Python 3\.13; .* Python 3\.11$"):
         pins.resolve(tmp_path)
 
@@ -103,7 +103,7 @@ def test_reads_what_pip_reports_without_the_project_itself(
         '[project]\nname = "my-course"\nrequires-python = ">=3.11"\n'
         "[project.optional-dependencies]\nbook = []\ntest = []\n"
     )
-    monkeypatch.setattr(pins.sys, "version_info", (3, 11, 9))
+    monkeypatch.setattr("sys.version_info", (3, 11, 9))
     called: list[list[str]] = []
 
     class Done:
@@ -116,7 +116,7 @@ def test_reads_what_pip_reports_without_the_project_itself(
         Path(command[command.index("--report") + 1]).write_text(f'{{"install": [{entries}]}}')
         return Done()
 
-    monkeypatch.setattr(pins.subprocess, "run", pip)
+    monkeypatch.setattr("subprocess.run", pip)
     assert pins.resolve(tmp_path) == {"alpha": "1.5"}
     (command,) = called
     assert {"--dry-run", "--ignore-installed"} < set(command)
