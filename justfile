@@ -190,12 +190,13 @@ test *args: _install
     #!/bin/sh
     set -eu
     if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
-    python -m pytest -m "not slow and not browser and not site"
+    # Two files at a time: most tests use one core.
+    python -m pytest -n 2 --dist loadfile -m "not slow and not browser and not site"
     if command -v chromium > /dev/null; then
-        python -m pytest -m "(slow or browser) and not site"
+        python -m pytest -n 2 --dist loadfile -m "(slow or browser) and not site"
     else
         echo "No chromium on the PATH: the browser tests are LEFT OUT"
-        python -m pytest -m "slow and not browser and not site"
+        python -m pytest -n 2 --dist loadfile -m "slow and not browser and not site"
     fi
     # The exercises' solutions, run again; printed text that is marked must be as committed.
     python -m pytest --nbval-lax --nbval-cell-timeout 120 -n 2 --dist loadfile exercises/*/solution.ipynb
