@@ -143,13 +143,8 @@ def _modules(text: str) -> str:
     return "\n".join(found)
 
 
-def experiments_table(found: Sequence[Experiment], chapters: Sequence[Chapter]) -> str:
-    """What remakes each, how long its last command took, and where; then the quick parts."""
-    rows = [
-        (f"`{e.name}`", f"`{e.command}`", e.manifest.get("runs", "–"), e.took,
-         _day(e.manifest), links(readers(e.name, chapters)))
-        for e in found
-    ]  # fmt: skip
+def experiments_list(found: Sequence[Experiment], chapters: Sequence[Chapter]) -> str:
+    """What remakes each, how long its last command took, its quick part; then on which machines."""
     machines: dict[str, list[str]] = {}
     for e in found:
         machines.setdefault(e.machine, []).append(f"`{e.name}`")
@@ -157,49 +152,47 @@ def experiments_table(found: Sequence[Experiment], chapters: Sequence[Chapter]) 
         f"- {machine}: {', '.join(names) if len(machines) > 1 else 'all of them'}"
         for machine, names in machines.items()
     ]
-    head = ("experiment", "command", "runs", "last command", "written", "read by")
-    return table(head, rows) + "\n\nMade on\n\n" + "\n".join(where)
+    return "\n\n".join([*(_entry(e, chapters) for e in found), "Made on", "\n".join(where)])
 
 
-def _day(manifest: Json) -> str:
-    return str(manifest.get("written") or manifest["ended"])[:10]
+def _entry(e: Experiment, chapters: Sequence[Chapter]) -> str:
+    day = str(e.manifest.get("written") or e.manifest["ended"])[:10]
+    first = ": " if not e.about else "  "
+    lines = [f"`{e.name}`", *([f": {e.about}", ""] if e.about else [])]
+    lines.append(f"{first}`{e.command}`; last command: {e.took}; written {day}")
+    if e.quick:
+        lines += ["", f"  Quick part: {quick(e.quick)}"]
+    return "\n".join([*lines, "", f"  Read by: {links(readers(e.name, chapters))}"])
 
 
-def quick_table(found: Sequence[Experiment]) -> str:
-    """The small part of each sweep."""
-    rows = []
-    for e in found:
-        if e.quick:
-            n = math.prod(map(len, e.quick.grid.values())) * len(e.quick.seeds)
-            columns = ", ".join(f"`{c}`" for c in e.quick.columns)
-            command = f"`just reproduce experiments/{e.name} --quick`"
-            rows.append((command, counted(n, "run"), columns, e.about or "–"))
-    return table(("command", "trains again", "compares", "the question of the whole"), rows)
+def quick(part: plan.Quick) -> str:
+    """The small part of a sweep in words."""
+    n = math.prod(map(len, part.grid.values())) * len(part.seeds)
+    return f"{counted(n, 'run')}, of which it compares " + ", ".join(f"`{c}`" for c in part.columns)
 
 
 def sources(found: Sequence[Experiment], chapters: Sequence[Chapter]) -> str:
-    """Each chapter with the commands that remake what it reads."""
-    rows = []
+    """Each chapter that reads results, with the commands that remake them."""
+    entries = []
     for c in chapters:
         commands = dict.fromkeys(e.command for e in found if c in readers(e.name, chapters))
-        told = ", ".join(f"`{command}`" for command in commands)
-        rows.append((links([c]), told or "–"))
-    return table(("chapter", "commands that remake what it reads"), rows)
+        if commands:
+            told = "\n".join(f"  - `{command}`" for command in commands)
+            entries.append(f"{links([c])}\n: {told.strip()}")
+    return "\n\n".join(entries)
 
 
 class Experiments(FromTheCourse):
-    """Full commands, machines, and quick parts."""
-
-    option_spec = {"quick": lambda _: True}  # noqa: RUF012
+    """All of them."""
 
     def run(self) -> list[nodes.Node]:
         chapters = [c for part in self.course().values() for c in part]
         for path in EXPERIMENTS.glob(f"**/{runs.MANIFEST}"):
             self.env.note_dependency(str(path))
-        found = experiments()
-        if "quick" in self.options:
-            return parsed(self, quick_table(found))
-        return parsed(self, experiments_table(found, chapters))
+        try:
+            return parsed(self, experiments_list(experiments(), chapters))
+        except RunError as e:
+            raise self.error(str(e)) from e
 
 
 class ChapterSources(FromTheCourse):
@@ -207,7 +200,10 @@ class ChapterSources(FromTheCourse):
 
     def run(self) -> list[nodes.Node]:
         chapters = [c for part in self.course().values() for c in part]
-        return parsed(self, sources(experiments(), chapters))
+        try:
+            return parsed(self, sources(experiments(), chapters))
+        except RunError as e:
+            raise self.error(str(e)) from e
 
 
 # -------------------------------------------------------------------- what the book was built on
@@ -218,7 +214,7 @@ def facts() -> dict[str, str]:
     memory = psutil.virtual_memory().total / 2**30
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": runs.git_commit() or "unknown",
+        "commit": (runs.git_commit() or "unknown")[:12],
         "Python": platform.python_version(),
         "system": f"{platform.system()}, {platform.machine()}",
         "CPU": _cpu(),

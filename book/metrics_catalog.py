@@ -40,7 +40,7 @@ class Column(_Strict):
     """What one column means, or several that share a description."""
 
     means: str
-    unit: str = "–"
+    unit: str = ""
     computed: str = Field(alias="from")
     """Dotted name below ``weightdecay``."""
 
@@ -141,21 +141,24 @@ def page(groups: Mapping[str, Group], found: Tables, chapters: Sequence[Chapter]
 
 def _group(group: Group, found: Tables, chapters: Sequence[Chapter]) -> str:
     files = {(e, f): cs for e in group.experiments for f, cs in found.get(e, {}).items()}
-    lines = ["| column | what it is | unit | from | in | named in |", "|---|---|---|---|---|---|"]
+    entries = []
     for key, column in group.columns.items():
         having = {place: [c for c in cs if fits(key, c)] for place, cs in files.items()}
         places = [place for place, cs in having.items() if cs]
         lacking = [place for place in files if place not in places]
-        where = "all" if not lacking else ", ".join(_place(*p) for p in places)
+        where = "all of them" if not lacking else ", ".join(_place(*p) for p in places)
         if lacking and len(lacking) < len(places):
             where = "all but " + ", ".join(_place(*p) for p in lacking)
         users = used_in(group, {c for cs in having.values() for c in cs}, chapters)
         links = ", ".join(f"{{doc}}`{c.title} </{c.file}>`" for c in users)
         names = ", ".join(f"`{pattern}`" for pattern in key.split(", "))
-        cells = (names, column.means, column.unit, f"`{column.computed}`", where, links or "–")
-        lines.append("| " + " | ".join(cells) + " |")
+        facts = [f"from `{column.computed}`", f"in {where}"]
+        facts = [f"unit: {column.unit}", *facts] if column.unit else facts
+        facts += [f"named in {links}"] if links else []
+        # A list of terms and not a table: five columns do not fit a telephone.
+        entries.append(f"{names}\n: {column.means}\n\n  {'; '.join(facts)}")
     told = ", ".join(f"`experiments/{e}`" for e in group.experiments)
-    return f"The tables of {told}.\n\n" + "\n".join(lines)
+    return "\n\n".join([f"The tables of {told}.", *entries])
 
 
 def _place(experiment: str, file: str) -> str:

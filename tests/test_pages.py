@@ -26,9 +26,9 @@ PAGES = ("notation", "metrics", "reproduce", "instructors", "status")
 CODE = re.compile(r"```\{code-cell\}.*?\n```", re.S)
 MATH = re.compile(r"\$\$(.+?)\$\$|(?<![\\$])\$([^$\n]+)\$", re.S)
 
-GREEK = set(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho "
-    "sigma tau upsilon phi varphi chi psi omega".split()
+GREEK = (
+    "alpha|beta|gamma|delta|(var)?epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho"
+    "|sigma|tau|upsilon|(var)?phi|chi|psi|omega"
 )
 
 pages = pytest.mark.parametrize("page", PAGES)
@@ -63,6 +63,8 @@ def test_links_lead_to_pages_equations_and_terms_that_exist(page: str) -> None:
         assert (BOOK / f"{file}.md").exists(), file
     for label in re.findall(r"\{eq\}`([^`]+)`", text):
         assert label in labels, label
+    for name in re.findall(r"\{ref\}`[^`<]*<([\w-]+)>`", text):
+        assert f"({name})=" in text, name
     for term in re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", text):
         assert term in terms, term
 
@@ -88,7 +90,11 @@ def symbols(text: str) -> set[str]:
     found: set[str] = set()
     for shown, inline in MATH.findall(CODE.sub("", text)):
         formula = re.sub(r"\\(?:text|mathrm|begin|end)\{[^}]*\}", " ", shown or inline)
-        found |= {name for name in re.findall(r"\\([A-Za-z]+)", formula) if name.lower() in GREEK}
+        found |= {
+            name
+            for name in re.findall(r"\\([A-Za-z]+)", formula)
+            if re.fullmatch(GREEK, name, re.I)
+        }
         found |= set(re.findall(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", formula)))
     return found
 
@@ -275,7 +281,7 @@ def test_mistakes_are_those_of_the_exercises() -> None:
         # A name of a symptom may be put together in a loop; plain ones are enough to compare.
         tree = ast.parse((exercise.folder / MISTAKES).read_text("utf-8"))
         symptoms = {
-            call.args[0].value
+            str(call.args[0].value)
             for call in ast.walk(tree)
             if isinstance(call, ast.Call)
             and getattr(call.func, "id", "") == "Mistake"
@@ -291,19 +297,18 @@ def test_experiments_are_told_as_in_their_manifests(chapters: list[Chapter]) -> 
     found = guides.experiments()
     committed = {p.parent.name for p in guides.EXPERIMENTS.glob("*/results.csv")}
     assert {e.name for e in found} == committed | {"18-break-weight-decay"}
-    table = guides.experiments_table(found, chapters)
+    text = guides.experiments_list(found, chapters)
     for e in found:
         assert e.manifest["host"]["machine"] in e.machine
-        row = next(line for line in table.splitlines() if line.startswith(f"| `{e.name}` |"))
-        assert f"| `{e.command}` |" in row
-        assert f"| {e.took} |" in row
+        entry = text.partition(f"`{e.name}`\n: ")[2].partition("Read by:")[0]
+        assert f"`{e.command}`; last command: {e.took}; written " in entry
+        assert ("Quick part: " in entry) == (guides.EXPERIMENTS / e.name / plan.SWEEP).exists()
     assert {"break/break", "break/ladder"} <= {
         c.file for c in guides.readers("18-break-weight-decay", chapters)
     }
-    quick = guides.quick_table(found)
-    for path in guides.EXPERIMENTS.glob("*/sweep.yaml"):
-        if path.parent.name in committed:
-            assert f"`just reproduce experiments/{path.parent.name} --quick`" in quick
+    part = next(e.quick for e in found if e.name == "hysteresis-scan")
+    assert part is not None
+    assert guides.quick(part).startswith("4 runs, of which it compares `article`, ")
 
 
 def experiment(**manifest: object) -> guides.Experiment:
@@ -326,9 +331,9 @@ def test_times_are_what_a_manifest_knows(manifest: dict[str, object], took: str)
 
 def test_no_chapter_that_reads_results_goes_without_a_command(chapters: list[Chapter]) -> None:
     text = guides.sources(guides.experiments(), chapters)
-    for line in text.splitlines():
-        reads = any(f"</{c}>" in line for c in ("break/break", "break/ladder", "hysteresis/audit"))
-        assert not reads or "`just " in line, line
+    for file in ("break/break", "break/ladder", "hysteresis/audit", "plasticity/two-losses"):
+        assert text.partition(f"</{file}>`\n: ")[2].startswith("- `just "), file
+    assert "theory/shrinkage" not in text
 
 
 def test_packages_are_those_that_the_project_names_and_facts_name_no_place() -> None:
