@@ -223,6 +223,11 @@ types: _install
 bench *rest: _install
     @python benchmarks/bench.py "$@"
 
+# Ask every other host that the built site links to; says which links are broken
+[group('checks')]
+links: book
+    @python tools/links.py
+
 # Put the code into the project's format
 [group('checks')]
 fmt: _install
@@ -233,6 +238,17 @@ fmt: _install
 [group('checks')]
 ci:
     @.ci/run
+
+# Resolve the pins in constraints.txt anew and say what changed
+[group('publishing')]
+update-constraints: _install
+    @python tools/pins.py
+
+# Build the book from scratch and write the release's archive and checksums into _build/release
+[group('publishing')]
+[positional-arguments]
+release *version: _install
+    @python tools/release.py "$@"
 
 # Remove what was built; runs under experiments/ and .venv stay
 [group('checks')]

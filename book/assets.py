@@ -82,12 +82,14 @@ def inputs() -> Iterator[Path]:
         if not (config.parent / "manifest.json").exists():
             yield config
             yield from (p for p in (config.parent / "reference").rglob("*") if p.is_file())
+    for sweep in (ROOT / "experiments").glob("*/sweep.yaml"):
+        yield from (p for p in sweep.parent.iterdir() if p.suffix in {".yaml", ".csv"})
 
 
 def key(paths: Iterable[Path]) -> str:
     """A short hash over names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(paths):
+    for path in sorted(set(paths)):
         digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
+from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from hypothesis import settings
 
 from weightdecay.minitrain.config import Config
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The same examples every time: a red test is a change in the code, never luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -44,3 +50,26 @@ def processes() -> ForkServerContext:
     # torch imports the second one, slowly, at the first step of any optimizer.
     context.set_forkserver_preload(["weightdecay.minitrain.loop", "torch._dynamo"])
     return context
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, which asks nothing of any host by itself."""
+    from playwright.sync_api import sync_playwright  # the fast tests need no browser
+
+    executable = shutil.which("chromium")
+    assert executable, "no chromium on the PATH"
+    with sync_playwright() as p:
+        browser = p.chromium.launch(
+            executable_path=executable,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+            ],
+        )
+        yield browser
+        browser.close()

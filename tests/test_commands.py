@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 JUST = ROOT / ".venv" / "bin" / "just"
 GROUPS = {
     "break lab (phase 18)", "hysteresis", "plasticity", "experiments", "exercises", "book",
-    "checks",
+    "checks", "publishing",
 }  # fmt: skip
 SETTINGS = {"seed", "weight_decay", "out", "accelerate"}  # that go in front of a command
 
@@ -186,6 +186,12 @@ def test_arguments_arrive_as_given(installed: Checkout, recipe: str, command: st
     given = ["experiments/18 control", "a'b", 'c"d', "$HOME", "*"]
     installed.run(recipe, *given)
     assert installed.calls() == [["-m", "weightdecay", command, *given]]
+
+
+def test_a_release_is_told_the_version_that_is_wanted(installed: Checkout) -> None:
+    installed.run("release", "v1.0 final")
+    installed.run("release")
+    assert installed.calls() == [["tools/release.py", "v1.0 final"], ["tools/release.py"]]
 
 
 def test_scale_is_launched_with_the_file_that_the_environment_names(installed: Checkout) -> None:

@@ -100,6 +100,7 @@ def task_of(name: str, folder: Path) -> Task:
     from weightdecay.hysteresis import scan
     from weightdecay.minitrain import siblings
     from weightdecay.minitrain.task import TASK
+    from weightdecay.plasticity import reinforce_task as reinforce
     from weightdecay.plasticity import task as plasticity
 
     tasks = {
@@ -109,6 +110,7 @@ def task_of(name: str, folder: Path) -> Task:
         plasticity.PRETRAIN_NAME: plasticity.PRETRAIN,
         plasticity.FINETUNE_NAME: plasticity.FINETUNE,
         contraction.NAME: contraction.TASK,
+        reinforce.NAME: reinforce.TASK,
     }
     if name not in tasks:
         raise RunError(f"{folder / 'sweep.yaml'}: task = {name}; accepted: {', '.join(tasks)}")

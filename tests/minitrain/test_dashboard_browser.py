@@ -6,7 +6,6 @@ or a request for anything but the file itself fails the test.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from playwright.sync_api import (
     Locator,
     Page,
     expect,
-    sync_playwright,
 )
 
 from tests.minitrain.factory import construct, run, trained_pair
@@ -30,27 +28,9 @@ from weightdecay.runs import Run, load
 pytestmark = pytest.mark.browser
 
 Open = Callable[..., Page]
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 LINES = (
     "loss", "gap", "norm", "spectral", "update", "grad", "batch", "calibration", "rate", "dose",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    assert executable, "no chromium on the PATH"
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=executable, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def stuck_base(values: Json, directory: str) -> None:
             Path(directory).with_name("stuck").touch()
             time.sleep(600)
 
-    pretrain.step = watched
+    pretrain.step = watched  # type: ignore[assignment]
     task.train_base(values, Path(directory))
 
 
@@ -65,5 +65,5 @@ def finetuned(values: Json, directory: str) -> None:
             f.write(f"{os.getpid()} {where.name}\n")
         train(config, where)
 
-    task.train_base = noted
+    task.train_base = noted  # type: ignore[assignment]
     task.train_finetune(values, Path(directory))

@@ -35,8 +35,8 @@ BEST = (75, 76, 52)  # seed 2 at the rate that the other two choose
 
 def score(config: Json) -> float:
     """A tenth more after a decay of 1."""
-    at = SCORES[config["task"], config["learning_rate"]][config["seed"]]
-    return at / 100 + 0.1 * (config["weight_decay"] == 1.0)
+    at: int = SCORES[config["task"], config["learning_rate"]][config["seed"]]
+    return at / 100 + 0.1 * float(config["weight_decay"] == 1.0)
 
 
 def train(config: Json, directory: Path) -> None:

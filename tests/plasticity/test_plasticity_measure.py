@@ -75,9 +75,9 @@ def test_a_dormant_unit_is_one_whose_gate_stays_shut(model: Transformer) -> None
     shut = pretrain.build(CONFIG)
     shut.load_state_dict(model.state_dict())
     # A gate that reads but a constant of the stream: its sign is the same for every token.
-    block = shut.blocks[1]  # the last one: what it does changes no other gate
+    norm = shut.get_submodule("blocks.1.mlp_norm")  # of the last one: it changes no other gate
     inputs: list[torch.Tensor] = []
-    hook = block.mlp_norm.register_forward_hook(lambda _m, _i, out: inputs.append(out))
+    hook = norm.register_forward_hook(lambda _m, _i, out: inputs.append(out))
     with torch.no_grad():
         shut(torch.from_numpy(documents.tokens))
         hook.remove()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from weightdecay import plan
 from weightdecay.plan import Row
 from weightdecay.plasticity import records
+from weightdecay.plasticity.config import Pretrain
 from weightdecay.plasticity.task import FINETUNE, PRETRAIN
 from weightdecay.results import Array, Table
 from weightdecay.runs import RunError
@@ -19,10 +20,10 @@ from weightdecay.runs import RunError
 SEEDS = (2, 0, 1)  # as rows of a table may stand
 RATES = records.RATES
 SCORES = {  # rate to the score of seeds 0, 1, 2
+    **dict.fromkeys(RATES, (0.0, 0.0, 0.0)),
     RATES[0]: (0.1, 0.9, 0.2),
     RATES[1]: (0.5, 0.4, 0.5),
     RATES[2]: (0.6, 0.3, 0.1),
-    RATES[3]: (0.0, 0.0, 0.0),
 }
 
 
@@ -36,7 +37,7 @@ def finetunes(decay: float, **keys: float | str) -> list[Row]:
     ]  # fmt: skip
 
 
-TABLES = {
+TABLES: dict[str, list[Row]] = {
     "plasticity-pretrain": [
         {
             "weight_decay": d,
@@ -71,7 +72,7 @@ def test_a_base_models_numbers_are_its_last_ones_in_the_order_of_the_seeds() -> 
 def test_a_changed_key_asks_for_other_models() -> None:
     found = records._rows(
         records.BASES,
-        records._usual(records.Pretrain),
+        records._usual(Pretrain),
         {"weight_decay": 0.0, "tokens_per_parameter": 0},
     )
     assert {row["tokens_per_parameter"] for row in found.rows} == {0}

@@ -90,7 +90,12 @@ def test_a_killed_run_goes_on_bit_for_bit(
     steps_done: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         step = pretrain.step
-        patch.setattr(pretrain, "step", lambda *a: (steps_done.append(1), step(*a)))
+
+        def counted(*arguments: Any) -> None:
+            steps_done.append(1)
+            step(*arguments)
+
+        patch.setattr(pretrain, "step", counted)
         task.train_base(FULL, directory)
     assert len(steps_done) == pretrain.steps(Pretrain.model_validate(BASE)) - 16
     assert base_files(tmp_path) == base_files(trained)

@@ -41,7 +41,7 @@ def test_the_cache_changes_no_token(style: str, temperature: float) -> None:
     )
     assert torch.equal(with_cache, without)
     assert with_cache.shape == (6, 20)
-    assert len(with_cache.unique()) > 20
+    assert len(set(with_cache.flatten().tolist())) > 20
 
 
 @STYLES

@@ -6,7 +6,9 @@ was run; `weightdecay.verdicts` has the rules.
 C1, in each of three problems, at a dose of 3 and against the undecayed network of the same seed:
 log |J|_F falls at the training points, and it falls more there than at held-out points, so that
 `near`, their difference, falls. The claim is confounded if in some problem `near` does not fall
-by more than in a network without decay that has the same norms, or the same training loss.
+by more than in a network without decay whose matrices have the same norms after every step, or
+that has the same training loss. Norms matched at the end only are shown and decide nothing: that
+network no longer fits its points.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from weightdecay.stats import mean_interval
 
 DECAY = 1.2
 """Of the five above 0 that which gives a dose of 3, as the paper's best decays do."""
-CONTROLS = {"norm_matched": "the same norms", "loss_matched": "the same training loss"}
+CONTROLS = {"norm_held": "the same norms", "loss_matched": "the same training loss"}
+SHOWN = {**CONTROLS, "norm_matched": "norms matched at the end", "l2_init": "decay to the start"}
 
 
 def c1(claim: Claim) -> None:
@@ -32,7 +35,7 @@ def c1(claim: Claim) -> None:
         claim.add(
             f"change of log |J| at held-out points, {problem}", change("F/held-out", problem, DECAY)
         )
-        for arm, words in {**CONTROLS, "l2_init": "as much decay, toward the start"}.items():
+        for arm, words in SHOWN.items():
             control = change("near", problem, DECAY, arm)
             claim.add(f"change of the difference with {words}, {problem}", control)
             more = mean_interval([a - b for a, b in zip(near, control, strict=True)])

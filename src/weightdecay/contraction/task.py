@@ -6,6 +6,8 @@ with, each a row of the table, told by ``arm``:
 ``loss_matched``  without decay, stopped when its training loss has first come down to where the
                   decayed network ends; where it never does (``reached`` is false), its end
 ``norm_matched``  without decay, its matrices rescaled at the end to the decayed network's norms
+``norm_held``     without decay, but after each step every matrix is rescaled to the norm that it
+                  has after that step in the decayed network
 ``l2_init``       decayed as much, but toward the initial weights
 ``own``           the decayed network; without decay there is this one only
 """
@@ -48,18 +50,25 @@ def compared(config: Config) -> list[Row]:
 
     seed, decay = config.seed, config.weight_decay
     problem = problems.make(config.problem, seed)
-    own, steps = training.train(problem, seed, decay)
+    norms: list[list[float]] = []  # after each step
+    own, steps = training.train(
+        problem, seed, decay, after=lambda m: norms.append(training.matrix_norms(m))
+    )
     models = {"own": (own, steps)}
     if decay:
         target = training.train_loss(own, problem)
         undecayed, _ = training.train(problem, seed, 0.0)
+        held = iter(norms)
         models = {
             "loss_matched": training.train(problem, seed, 0.0, until=target),
             "norm_matched": (training.norm_matched(undecayed, own), steps),
+            "norm_held": training.train(
+                problem, seed, 0.0, after=lambda m: training.hold(m, next(held))
+            ),
             "l2_init": training.train(problem, seed, decay, to_init=True),
             **models,  # last, as `just reproduce` compares the last row
         }
-    doses = {arm: 0.0 if arm.endswith("matched") else decay for arm in models}
+    doses = {arm: decay if arm in ("own", "l2_init") else 0.0 for arm in models}
     found: list[Row] = []
     for arm, (model, taken) in models.items():
         dose = cumulative_dose(training.rates(steps), doses[arm])[-1]

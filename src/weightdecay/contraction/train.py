@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,7 @@ def train(
     *,
     to_init: bool = False,
     until: float = -math.inf,
+    after: Callable[[nn.Sequential], None] | None = None,
     steps: int = STEPS,
 ) -> tuple[nn.Sequential, int]:
     """A network after training, and how many steps it took.
@@ -57,6 +59,7 @@ def train(
         seed: of the initial weights.
         to_init: decay toward the initial weights, not toward zero.
         until: stop at the first step before which the training loss is at most this.
+        after: called with the model after each step, which it may change.
         steps: of the whole schedule, wherever it stops.
     """
     model = network(problem.x.shape[1], problem.outputs, seed)
@@ -71,6 +74,8 @@ def train(
         for group in o.param_groups:
             group["lr"] = rate
         o.step()
+        if after:
+            after(model)
     return model, steps
 
 
@@ -88,10 +93,22 @@ def norm_matched(model: nn.Sequential, sibling: nn.Sequential) -> nn.Sequential:
     homogeneous, so no rescaling of these layers would leave the function as it was.
     """
     copied = copy.deepcopy(model)
-    for p, other in zip(copied.parameters(), sibling.parameters(), strict=True):
-        if decayed(p):
-            p.mul_(other.norm() / p.norm())
+    hold(copied, matrix_norms(sibling))
     return copied
+
+
+@torch.no_grad()
+def matrix_norms(model: nn.Module) -> list[float]:
+    """Frobenius norm of each decayed matrix."""
+    return [p.norm().item() for p in model.parameters() if decayed(p)]
+
+
+@torch.no_grad()
+def hold(model: nn.Module, norms: Sequence[float]) -> None:
+    """Rescale each matrix to its norm, in place."""
+    matrices = (p for p in model.parameters() if decayed(p))
+    for p, norm in zip(matrices, norms, strict=True):
+        p.mul_(norm / p.norm())
 
 
 def weight_norm(model: nn.Module) -> float:

@@ -94,7 +94,7 @@ class Finetune(_Strict):
         )
 
 
-C = TypeVar("C", Pretrain, Finetune)
+C = TypeVar("C", bound=BaseModel)
 
 
 def parse(kind: type[C], values: Json, source: str) -> C:

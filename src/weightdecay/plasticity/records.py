@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from weightdecay import results
-from weightdecay.plan import ROOT
+from weightdecay.plan import ROOT, Row
 from weightdecay.plasticity.config import Finetune, Pretrain
 from weightdecay.results import Array, Table
 from weightdecay.runs import RunError
@@ -30,7 +30,7 @@ DEFAULT = 0.1
 """What most models are pretrained with."""
 USEFUL = DECAYS[:-1]
 """Decays that give a model one would fine-tune; 10 lies far beyond."""
-RATES = (1e-4, 5e-4, 2e-3, 1e-2)
+RATES = (1e-4, 5e-4, 2e-3, 5e-3, 1e-2, 2e-2)
 FIXED = RATES[0]
 """As far below pretraining's peak as the paper's."""
 SMALL: dict[str, Any] = {"size": "30k"}
@@ -117,9 +117,12 @@ def downstream(
 
 
 def best(weight_decay: float, task: str, column: str = "score", **changed: Any) -> list[float]:
-    """A column at the best rate, chosen as in `downstream` by the score."""
-    scores = np.array([finetuned("score", weight_decay, task, r, **changed) for r in RATES])
-    values = np.array([finetuned(column, weight_decay, task, r, **changed) for r in RATES])
+    """A column at the best rate, chosen as in `downstream` by the score, of those that were run."""
+    wanted = {"weight_decay": weight_decay, "task": task, **changed}
+    usual = _usual(Finetune)
+    rates = [r for r in RATES if _matching(FINETUNES, usual, {**wanted, "learning_rate": r})]
+    scores = np.array([finetuned("score", weight_decay, task, r, **changed) for r in rates])
+    values = np.array([finetuned(column, weight_decay, task, r, **changed) for r in rates])
     chosen = left_out(scores)
     return [float(values[rate, seed]) for seed, rate in enumerate(chosen)]
 
@@ -136,13 +139,21 @@ def _usual(kind: type[Pretrain] | type[Finetune]) -> dict[str, Any]:
 
 
 def _rows(names: Sequence[str], usual: dict[str, Any], wanted: dict[str, Any]) -> Table:
-    """The rows of these settings in the first table that has some.
+    """The rows of these settings.
 
     Raises:
         RunError: if no experiment of the part has such runs.
     """
+    kept = _matching(names, usual, wanted)
+    if not kept:
+        told = ", ".join(f"{key} = {value}" for key, value in wanted.items())
+        raise RunError(f"no experiment of the part has runs with {told}")
+    return Table(kept)
+
+
+def _matching(names: Sequence[str], usual: dict[str, Any], wanted: dict[str, Any]) -> list[Row]:
+    """Rows of the first table that has some of these settings, or none."""
     keys = [key for key in _KEYS if key in usual]
-    kept: list[Any] = []
     for name in names:
         # A key that a sweep leaves as the main models have it is not a column of its table.
         kept = [
@@ -151,6 +162,5 @@ def _rows(names: Sequence[str], usual: dict[str, Any], wanted: dict[str, Any]) -
             if all(row.get(k, usual[k]) == wanted.get(k, usual[k]) for k in keys)
         ]
         if kept:
-            return Table(kept)
-    told = ", ".join(f"{key} = {value}" for key, value in wanted.items())
-    raise RunError(f"no experiment of the part has runs with {told}")
+            return kept
+    return []

@@ -75,12 +75,12 @@ def train_base(values: Json, directory: Path) -> None:
         save_file(moments, temporary)
     last = {**curve.pop(n, {"step": n}), **measure.final(model, config)}
     (directory / pretrain.CHECKPOINT).unlink(missing_ok=True)
-    _finish(directory, {"rows": [*curve.values(), last]})
+    finish(directory, {"rows": [*curve.values(), last]})
 
 
 def pretrain_rows(directory: Path) -> list[Row]:
     """The curve; its last row has everything that is measured at the end."""
-    found: list[Row] = _results(directory)["rows"]
+    found: list[Row] = finished(directory)["rows"]
     return found
 
 
@@ -117,7 +117,7 @@ def train_finetune(values: Json, directory: Path) -> None:
     asked = examples(config.task, "test", TEST[config.task], TEST_SEED)
     found = {"train loss": loss, "test loss": finetune.mean_response_loss(model, asked)}
     if config.task in ("chains", "lists"):
-        with _waiting(beside, f"reward-{config.task}"):
+        with waiting(beside, f"reward-{config.task}"):
             judge = reward.load(config.task, lambda: base_model(reward.BASE, beside), beside)
         found |= evaluate.solutions(model, asked, SAMPLED, judge.judge, config.seed)
         found["score"] = found["greedy"]
@@ -129,12 +129,12 @@ def train_finetune(values: Json, directory: Path) -> None:
         found["score"] = found["cloze"]
     found["excess after"] = evaluate.excess_loss(model, measure.validation(256))
     found |= evaluate.upstream(model, measure.validation(256))
-    _finish(directory, {"rows": [found]})
+    finish(directory, {"rows": [found]})
 
 
 def finetune_rows(directory: Path) -> list[Row]:
     """One row."""
-    found: list[Row] = _results(directory)["rows"]
+    found: list[Row] = finished(directory)["rows"]
     return found
 
 
@@ -157,7 +157,7 @@ def _base_run(config: Pretrain, folder: Path) -> Path:
     values = config.model_dump()
     directory = folder / run_name(PRETRAIN_NAME, values)
     if not (directory / runs.RESULTS).exists():
-        with _waiting(folder, directory.name):
+        with waiting(folder, directory.name):
             if not (directory / runs.RESULTS).exists():  # nobody has trained it meanwhile
                 train_base(values, directory)
     return directory
@@ -175,7 +175,7 @@ def _moments(config: Pretrain, folder: Path) -> dict[str, dict[str, Tensor]]:
 
 
 @contextmanager
-def _waiting(folder: Path, name: str) -> Iterator[None]:
+def waiting(folder: Path, name: str) -> Iterator[None]:
     """Only one process at a time makes what several need."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f".{name}.lock").open("w") as f:
@@ -183,13 +183,19 @@ def _waiting(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _finish(directory: Path, results: Json) -> None:
+def finish(directory: Path, results: Json) -> None:
+    """Write what a run gave, which makes it a finished one."""
     manifest = runs.read_json(directory / runs.MANIFEST)
     runs.write_json(directory / runs.MANIFEST, {**manifest, "ended": runs.now()})
     runs.write_json(directory / runs.RESULTS, {"protocol": PROTOCOL, **results})
 
 
-def _results(directory: Path) -> Json:
+def finished(directory: Path) -> Json:
+    """The results of a finished run.
+
+    Raises:
+        RunError: if there are none, or those of another protocol.
+    """
     try:
         found = runs.read_json(directory / runs.RESULTS)
     except RunError as e:

@@ -7,12 +7,14 @@ import pytest
 import torch
 from scipy import stats
 
-from weightdecay.contraction.updates import (
+from weightdecay.updates import (
     changed,
     changed_share,
     entropy,
     kl,
     overlap,
+    overlap_by_size,
+    relative_norm,
     update_rank,
 )
 
@@ -58,6 +60,26 @@ def test_overlap_stands_beside_what_chance_gives() -> None:
     b = torch.tensor([True, False, True, False])
     assert overlap(a, b) == (0.5, 0.5)
     assert overlap(a, a) == (1.0, 0.5)
+
+
+def test_overlap_by_size_knows_what_size_alone_explains() -> None:
+    """Small entries change and large ones do not, which of the small ones is left to chance."""
+    rng = torch.Generator().manual_seed(0)
+    size = torch.rand(100_000, generator=rng)
+    small = size < 0.5
+    a, b = (small & (torch.rand(size.shape, generator=rng) < 0.5) for _ in range(2))
+    found, chance = overlap(a, b)
+    assert chance == pytest.approx(0.25, abs=0.01)
+    assert found == pytest.approx(0.5, abs=0.01)  # twice what chance gives
+    assert overlap_by_size(a, b, size) == pytest.approx(found, abs=0.01)
+    assert overlap_by_size(a, b, size, bins=1) == pytest.approx(chance)
+    assert overlap(a, a)[0] > 1.9 * overlap_by_size(a, a, size)
+
+
+def test_relative_norm_is_over_all_tensors_whatever_their_order() -> None:
+    before = {"a": torch.tensor([3.0]), "b": torch.tensor([[0.0], [4.0]])}
+    after = {"b": torch.tensor([[0.0], [5.0]]), "a": torch.tensor([3.0])}
+    assert relative_norm(before, after) == pytest.approx(1 / 5)
 
 
 def test_kl_and_entropy_are_scipys() -> None:

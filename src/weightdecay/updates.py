@@ -45,10 +45,24 @@ def update_rank(before: Weights, after: Weights) -> float:
     return sum(shares) / len(shares)
 
 
+def relative_norm(before: Weights, after: Weights) -> float:
+    """Norm of the update over the norm of the weights before it, all tensors together."""
+    _require_alike(before, after)
+    old, new = (torch.cat([w[n].flatten() for n in before]).double() for w in (before, after))
+    return float((new - old).norm() / old.norm())
+
+
 def overlap(a: Tensor, b: Tensor) -> tuple[float, float]:
     """Of two sets of changed entries, masks of one shape: the share of `a` that is in `b`, and what
     it would be if `b` lay at random, the share of all entries that `b` has."""
     return float((a & b).sum() / a.sum()), float(b.double().mean())
+
+
+def overlap_by_size(a: Tensor, b: Tensor, size: Tensor, bins: int = 50) -> float:
+    """What `overlap` of masks (n,) would be if, among entries of like size (n,), which ones are in
+    `a` and which in `b` had nothing to do with one another."""
+    parts = [(a[i].double(), b[i].double()) for i in size.argsort().tensor_split(bins)]
+    return float(sum(of_a.sum() * of_b.mean() for of_a, of_b in parts) / a.sum())
 
 
 def kl(base_logits: Tensor, logits: Tensor) -> Tensor:
