@@ -72,7 +72,7 @@ def card(exercise: Exercise, where: str) -> str:
     return "\n\n".join(
         (
             f"{_fence(0)}{{admonition}} Exercise {exercise.number}. {exercise.title}\n"
-            f":class: exercise-card\n\n{facts}",
+            f":class: exercise-card\n:name: exercise-{exercise.id}\n\n{facts}",
             f"Open `exercises/{exercise.id}/exercise.ipynb` in Jupyter, fill in "
             + " and ".join(f"`{name}`" for name in exercise.exports)
             + f", and type `check()`; or in a terminal `just check {exercise.number:02}`. "
@@ -97,7 +97,7 @@ class GradedExercise(SphinxDirective):
         for name in (SOURCE, HINTS):
             self.env.note_dependency(str(exercise.folder / name))
         page = Path(self.env.doc2path(self.env.docname)).parent
-        return _parsed(self, card(exercise, relpath(exercise.folder.parent, page)))
+        return parsed(self, card(exercise, relpath(exercise.folder.parent, page)))
 
 
 class GradedExercises(SphinxDirective):
@@ -117,10 +117,11 @@ class GradedExercises(SphinxDirective):
             )
         total = f"| | all | | {sum(e.minutes for e in exercises)} "
         rows.append(total + f"| {sum(e.points for e in exercises)} | | |")
-        return _parsed(self, "\n".join(rows))
+        return parsed(self, "\n".join(rows))
 
 
-def _parsed(directive: SphinxDirective, text: str) -> list[nodes.Node]:
+def parsed(directive: SphinxDirective, text: str) -> list[nodes.Node]:
+    """Nodes of a MyST text that a directive made, headings aside."""
     container = nodes.Element()
     directive.state.nested_parse(
         StringList(text.splitlines(), source=directive.env.docname), 0, container

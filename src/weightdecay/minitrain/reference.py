@@ -18,7 +18,7 @@ from weightdecay.minitrain import recipe
 
 WEIGHT_DECAYS = (0.0, 0.1, 0.5, 10.0, 30.0)
 SEEDS = tuple(range(42, 51))
-DIRECTORY = recipe.RECIPE.parent / "reference"
+DIRECTORY = recipe.EXPERIMENTS / "18-break-weight-decay" / "reference"
 WORK = recipe.ROOT / "_build" / "reference-runs"
 TABLE = DIRECTORY / "evals.csv"
 COLUMNS = (
