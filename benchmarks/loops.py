@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from weightdecay import runs
 from weightdecay.decay import parameter_groups
 from weightdecay.hysteresis import probe, protocol, tasks, teacher
-from weightdecay.hysteresis.config import Config, parse
+from weightdecay.hysteresis.config import Config
 from weightdecay.minitrain import build, corpus, recipe
 from weightdecay.minitrain.batches import PairedBatches, batch_order, pair_masks
 from weightdecay.replicas import Replicas
 from weightdecay.rules import RuleOptimizer, adam_l2, adamw
 from weightdecay.runs import Json
+from weightdecay.versioned import parse
 
 
 def plain_loop(width: int | None) -> Callable[[], None]:
@@ -183,7 +184,7 @@ def scan_config(arm: str, decay: float, seed: int) -> Config:
     Raises:
         ValueError: if the two have come to differ in points or steps.
     """
-    config = parse({"arm": arm, "weight_decay": decay, "seed": seed}, "bench")
+    config = parse(Config, {"arm": arm, "weight_decay": decay, "seed": seed}, "bench")
     ours = (config.points, config.steps, protocol.IMPRINT_STEPS, probe.POINTS, probe.STEPS)
     plain = (article.POINTS, article.ADAPT_STEPS, article.IMPRINT_STEPS, article.PROBE_POINTS,
              article.PROBE_STEPS)  # fmt: skip
@@ -194,7 +195,7 @@ def scan_config(arm: str, decay: float, seed: int) -> Config:
 
 def scan_run(config: Json, directory: Path) -> None:
     """One run our way with the article's probe alone, as the `train` of a sweep's task."""
-    one = parse(config, str(directory))
+    one = parse(Config, config, str(directory))
     adapted = protocol.adapt([one], imprints=directory.parent / "imprints")
     (found,) = probe.article(probe.readings(adapted.end, [one.seed]), [one.seed])
     directory.mkdir()

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from weightdecay import runs
-from weightdecay.contraction.config import parse
+from weightdecay.contraction.config import Config
 from weightdecay.runs import RunError
+from weightdecay.versioned import parse
 
 VALUES = {"seed": 3, "problem": "classifier", "weight_decay": 0.1}
 
@@ -32,7 +33,7 @@ def test_a_bad_value_is_one_line_with_key_value_and_accepted(
     changed: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(RunError) as e:
-        parse({**VALUES, **changed}, "some.yaml")
+        parse(Config, {**VALUES, **changed}, "some.yaml")
     assert re.match(f"some.yaml: {says}", str(e.value)), e.value
     assert len(str(e.value).splitlines()) == 1
 
@@ -41,11 +42,11 @@ def test_a_bad_value_is_one_line_with_key_value_and_accepted(
 def test_a_missing_key_is_named(key: str) -> None:
     values = {k: v for k, v in VALUES.items() if k != key}
     with pytest.raises(RunError, match=f"^some.yaml: {key} is missing$"):
-        parse(values, "some.yaml")
+        parse(Config, values, "some.yaml")
 
 
 def test_the_written_config_is_read_back_as_it_was(tmp_path: Path) -> None:
-    full = parse(VALUES, "").model_dump()
+    full = parse(Config, VALUES, "").model_dump()
     assert full == {"protocol": 1, **VALUES}
     runs.write_yaml(tmp_path / "config.yaml", full)
-    assert parse(runs.read_yaml(tmp_path / "config.yaml"), "").model_dump() == full
+    assert parse(Config, runs.read_yaml(tmp_path / "config.yaml"), "").model_dump() == full

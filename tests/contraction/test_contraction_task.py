@@ -13,11 +13,12 @@ from tests.test_sweep import one_line
 from weightdecay import evidence, plan, results, runs, sweep
 from weightdecay.contraction import problems, records, task
 from weightdecay.contraction import train as training
-from weightdecay.contraction.config import Name, parse
+from weightdecay.contraction.config import Config, Name
 from weightdecay.contraction.note_claims import DECAY
 from weightdecay.contraction.problems import Problem
 from weightdecay.plan import Row
 from weightdecay.runs import Json, RunError
+from weightdecay.versioned import parse
 
 NAMES: tuple[Name, ...] = get_args(Name)
 STEPS = 40
@@ -89,7 +90,7 @@ def test_a_target_that_is_never_reached_is_told(monkeypatch: pytest.MonkeyPatch)
         return usual(problem, seed, decay, **more)
 
     monkeypatch.setattr(training, "train", longer_with_decay)
-    arms = by_arm(task.compared(parse(config(), "x")))
+    arms = by_arm(task.compared(parse(Config, config(), "x")))
     assert arms["loss_matched"]["reached"] is False
     assert arms["loss_matched"]["steps"] == STEPS
     assert number(arms["loss_matched"], "train loss") > number(arms["own"], "train loss")

@@ -13,10 +13,11 @@ from weightdecay import __main__ as command
 from weightdecay import evidence, plan, results, runs
 from weightdecay.plan import ROOT, Task
 from weightdecay.plasticity import commands, records
-from weightdecay.plasticity.config import Finetune, Pretrain, parse
+from weightdecay.plasticity.config import Finetune, Pretrain
 from weightdecay.plasticity.task import FINETUNE, PRETRAIN, PRETRAIN_NAME
 from weightdecay.runs import Json
 from weightdecay.stats import mean_interval
+from weightdecay.versioned import parse
 
 FULL = [*records.BASES, *records.FINETUNES]
 EXCESS = {0.0: 0.05, 0.1: 0.04, 1.0: 0.06}

@@ -9,9 +9,10 @@ import pytest
 
 from tests.plasticity.shrunk import BASE
 from weightdecay import plan, runs
-from weightdecay.plasticity.config import Finetune, Pretrain, parse
+from weightdecay.plasticity.config import Finetune, Pretrain
 from weightdecay.plasticity.task import FINETUNE, PRETRAIN
 from weightdecay.runs import RunError
+from weightdecay.versioned import parse
 
 TUNE = {**BASE, "task": "lists", "learning_rate": 1e-3}
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from weightdecay.runs import Json, RunError
+from pydantic import BaseModel, ConfigDict, Field
 
 PROTOCOL: Final = 1
 """Goes up whenever the same config would give other numbers: results of two versions never mix."""
@@ -24,22 +22,3 @@ class Config(BaseModel):
     problem: Name
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """Lambda of AdamW, for the weight matrices."""
-
-
-def parse(values: Json, source: str) -> Config:
-    """The checked config.
-
-    Raises:
-        RunError: naming source, key, value and what is accepted, in one line.
-    """
-    try:
-        return Config.model_validate(values)
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            accepted = ", ".join(Config.model_fields)
-            raise RunError(f"{source}: unknown key {key}; accepted: {accepted}") from None
-        if first["type"] == "missing":
-            raise RunError(f"{source}: {key} is missing") from None
-        raise RunError(f"{source}: {key} = {first['input']!r}; {first['msg']}") from None

@@ -16,29 +16,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightdecay import runs
-from weightdecay.contraction.config import PROTOCOL, Config, parse
+from weightdecay import runs, versioned
+from weightdecay.contraction.config import PROTOCOL, Config
 from weightdecay.plan import Row, Task
-from weightdecay.runs import Json, RunError
+from weightdecay.runs import Json
 
 NAME = "contraction"
-AGAIN = "delete the directory, it is trained again"
 
 
 def check(config: Json, source: str) -> Json:
     """The full config."""
-    return parse(config, source).model_dump()
+    return versioned.parse(Config, config, source).model_dump()
 
 
 def train(values: Json, directory: Path) -> None:
     """One run. It takes seconds, so an unfinished one starts again."""
-    config = parse(values, str(directory))
+    config = versioned.parse(Config, values, str(directory))
     manifest = {**runs.environment(), "device": "cpu"}
     runs.prepare(directory, config.model_dump(), manifest, force=True)
-    found = compared(config)
-    manifest = runs.read_json(directory / runs.MANIFEST)
-    runs.write_json(directory / runs.MANIFEST, {**manifest, "ended": runs.now()})
-    runs.write_json(directory / runs.RESULTS, {"protocol": PROTOCOL, "rows": found})
+    versioned.finish(directory, PROTOCOL, {"rows": compared(config)})
 
 
 def compared(config: Config) -> list[Row]:
@@ -81,21 +77,8 @@ def compared(config: Config) -> list[Row]:
 
 
 def rows(directory: Path) -> list[Row]:
-    """One row an arm, that of the decayed network last.
-
-    Raises:
-        RunError: for a broken file, or results of another version of the protocol.
-    """
-    try:
-        found = runs.read_json(directory / runs.RESULTS)
-    except RunError as e:
-        raise RunError(f"{e}; {AGAIN}") from e
-    if found.get("protocol") != PROTOCOL:
-        raise RunError(
-            f"{directory / runs.RESULTS}: protocol = {found.get('protocol')}, expected {PROTOCOL}: "
-            f"results of two versions do not mix; {AGAIN}"
-        )
-    table: list[Row] = found["rows"]
+    """One row an arm, that of the decayed network last."""
+    table: list[Row] = versioned.finished(directory, PROTOCOL)["rows"]
     return table
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from weightdecay.runs import Json, RunError
-
-PROTOCOL = 1
+PROTOCOL: Final = 1
 """Goes up whenever the same config would give other numbers: results of two versions never mix."""
 
 Arm = Literal[
@@ -21,7 +19,7 @@ class Config(BaseModel):
     """What one run does. The defaults are the article's script."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    protocol: int = PROTOCOL
+    protocol: Literal[1] = PROTOCOL
     seed: Annotated[int, Field(ge=0)]
     arm: Arm
     """The weights that phase B starts from; see `audit.STARTS`."""
@@ -36,30 +34,3 @@ class Config(BaseModel):
     """Of phase B; 0 probes the weights as they start."""
     points: Annotated[int, Field(ge=1)] = 5000
     """In each of the two phases; every step sees them all."""
-
-
-def parse(values: Json, source: str) -> Config:
-    """The checked config.
-
-    Raises:
-        RunError: naming source, key, value and what is accepted, in one line.
-    """
-    if values.get("protocol", PROTOCOL) != PROTOCOL:
-        raise RunError(
-            f"{source}: protocol = {values['protocol']}; this is version {PROTOCOL} of the "
-            "protocol, whose results do not mix with those of others"
-        )
-    try:
-        return Config.model_validate(values)
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            accepted = ", ".join(Config.model_fields)
-            raise RunError(f"{source}: unknown key {key}; accepted: {accepted}") from None
-        if first["type"] == "missing":
-            raise RunError(f"{source}: {key} is missing") from None
-        if key == "arm":
-            accepted = ", ".join(get_args(Arm))
-            raise RunError(f"{source}: arm = {first['input']}; accepted: {accepted}") from None
-        raise RunError(f"{source}: {key} = {first['input']!r}; {first['msg']}") from None

@@ -12,14 +12,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from weightdecay import runs
-from weightdecay.hysteresis import config as config_file
+from weightdecay import runs, versioned
 from weightdecay.hysteresis.config import PROTOCOL, Config
 from weightdecay.plan import Job, Row, Task
-from weightdecay.runs import Json, RunError
+from weightdecay.runs import Json
 
 WEIGHTS = "weights.safetensors"
-AGAIN = "delete the directory, it is trained again"
 
 # A run in training needs four buffers (5000, 128) of float32, 10.2 MB, and 1 MB for its weights,
 # their gradient, Adam's state and its points; its probes come when these are free, and need less.
@@ -30,12 +28,12 @@ CHUNK = 120
 
 def check(config: Json, source: str) -> Json:
     """The full config."""
-    return config_file.parse(config, source).model_dump()
+    return versioned.parse(Config, config, source).model_dump()
 
 
 def train(config: Json, directory: Path) -> None:
     """One run on the CPU. It takes seconds, so an unfinished one starts again."""
-    train_together([(config_file.parse(config, str(directory)), directory)])
+    train_together([(versioned.parse(Config, config, str(directory)), directory)])
 
 
 def train_together(jobs: Sequence[tuple[Config, Path]], device: str = "cpu") -> None:
@@ -57,9 +55,7 @@ def train_together(jobs: Sequence[tuple[Config, Path]], device: str = "cpu") -> 
         with runs.atomic_path(directory / WEIGHTS) as temporary:
             ends = {"start": adapted.start[i], "end": adapted.end[i]}
             save_file({k: v.cpu().contiguous() for k, v in ends.items()}, temporary)
-        manifest = runs.read_json(directory / runs.MANIFEST)
-        runs.write_json(directory / runs.MANIFEST, {**manifest, "ended": runs.now()})
-        runs.write_json(directory / runs.RESULTS, {"protocol": PROTOCOL, **numbers})
+        versioned.finish(directory, PROTOCOL, numbers)
 
 
 def train_replicas(
@@ -98,27 +94,14 @@ def chunks(todo: Sequence[Job], size: int) -> list[list[tuple[Config, Path]]]:
 
     groups: dict[tuple[object, ...], list[tuple[Config, Path]]] = {}
     for job in todo:
-        config = config_file.parse(job.config, str(job.directory))
+        config = versioned.parse(Config, job.config, str(job.directory))
         groups.setdefault(protocol.alike(config), []).append((config, job.directory))
     return [g[i : i + size] for g in groups.values() for i in range(0, len(g), size)]
 
 
 def rows(directory: Path) -> list[Row]:
-    """What `measure.measure` found, in one row.
-
-    Raises:
-        RunError: for a broken file, or results of another version of the protocol.
-    """
-    try:
-        found = runs.read_json(directory / runs.RESULTS)
-    except RunError as e:
-        raise RunError(f"{e}; {AGAIN}") from e
-    if found.get("protocol") != PROTOCOL:
-        raise RunError(
-            f"{directory / runs.RESULTS}: protocol = {found.get('protocol')}, expected {PROTOCOL}: "
-            f"results of two versions do not mix; {AGAIN}"
-        )
-    return [found]
+    """What `measure.measure` found, in one row."""
+    return [versioned.finished(directory, PROTOCOL)]
 
 
 TASK = Task(check, train, rows)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from weightdecay.plasticity.language import VOCABULARY
-from weightdecay.runs import Json, RunError
 from weightdecay.transformer import TransformerConfig
 
 PROTOCOL: Final = 1
@@ -92,25 +91,3 @@ class Finetune(_Strict):
             schedule=self.schedule,
             learning_rate=self.pretrain_learning_rate,
         )
-
-
-C = TypeVar("C", bound=BaseModel)
-
-
-def parse(kind: type[C], values: Json, source: str) -> C:
-    """The checked config.
-
-    Raises:
-        RunError: naming source, key, value and what is accepted, in one line.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            accepted = ", ".join(kind.model_fields)
-            raise RunError(f"{source}: unknown key {key}; accepted: {accepted}") from None
-        if first["type"] == "missing":
-            raise RunError(f"{source}: {key} is missing") from None
-        raise RunError(f"{source}: {key} = {first['input']!r}; {first['msg']}") from None

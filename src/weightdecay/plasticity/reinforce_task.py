@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weightdecay import runs
+from weightdecay import runs, versioned
 from weightdecay.plan import Row, Task, run_name
 from weightdecay.plasticity import task
-from weightdecay.plasticity.config import parse
 from weightdecay.plasticity.reinforce_config import PROTOCOL, Reinforce
 from weightdecay.runs import Json
 
@@ -38,12 +37,12 @@ SECOND_EXAMPLES, SECOND_EPOCHS = 512, 3
 
 def check(config: Json, source: str) -> Json:
     """The full config."""
-    return parse(Reinforce, config, source).model_dump()
+    return versioned.parse(Reinforce, config, source).model_dump()
 
 
 def rows(directory: Path) -> list[Row]:
     """The policy at the start, along the way and at the end, where everything is measured."""
-    found: list[Row] = task.finished(directory)["rows"]
+    found: list[Row] = versioned.finished(directory, PROTOCOL)["rows"]
     return found
 
 
@@ -51,7 +50,7 @@ def train(values: Json, directory: Path) -> None:
     """One run, if it is not there yet: its sibling of another draw may have trained it."""
     with task.waiting(directory.parent, directory.name):
         if not (directory / runs.RESULTS).exists():
-            _train(parse(Reinforce, values, str(directory)), directory)
+            _train(versioned.parse(Reinforce, values, str(directory)), directory)
 
 
 def _train(config: Reinforce, directory: Path) -> None:
@@ -107,7 +106,7 @@ def _train(config: Reinforce, directory: Path) -> None:
             found[-1] |= learn(model, config, name)
     with runs.atomic_path(directory / task.WEIGHTS) as temporary:
         save_model(model, str(temporary))
-    task.finish(directory, {"rows": found})
+    versioned.finish(directory, PROTOCOL, {"rows": found})
 
 
 def policy(config: Reinforce, given: Sequence[Example], folder: Path) -> Transformer:

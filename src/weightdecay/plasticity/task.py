@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weightdecay import runs
+from weightdecay import runs, versioned
 from weightdecay.plan import Row, Task, run_name
-from weightdecay.plasticity.config import PROTOCOL, Finetune, Pretrain, parse
-from weightdecay.runs import Json, RunError
+from weightdecay.plasticity.config import PROTOCOL, Finetune, Pretrain
+from weightdecay.runs import Json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PRETRAIN_NAME, FINETUNE_NAME = "pretrain", "finetune"
 WEIGHTS, MOMENTS = "weights.safetensors", "moments.safetensors"
-AGAIN = "delete the directory, it is trained again"
 CURVE = 8
 """Points of a pretraining curve."""
 TRAIN = {"chains": 1024, "lists": 1024, "agreement": 384, "exceptions": 384, "safety": 768}
@@ -40,7 +39,7 @@ TEST_SEED = 1_000_005
 
 def check_pretrain(config: Json, source: str) -> Json:
     """The full config."""
-    return parse(Pretrain, config, source).model_dump()
+    return versioned.parse(Pretrain, config, source).model_dump()
 
 
 def train_base(values: Json, directory: Path) -> None:
@@ -49,7 +48,7 @@ def train_base(values: Json, directory: Path) -> None:
 
     from weightdecay.plasticity import measure, pretrain
 
-    config = parse(Pretrain, values, str(directory))
+    config = versioned.parse(Pretrain, values, str(directory))
     manifest = {**runs.environment(), "device": "cpu"}
     goes_on = (directory / pretrain.CHECKPOINT).exists()
     runs.prepare(directory, config.model_dump(), manifest, force=not goes_on)
@@ -75,12 +74,12 @@ def train_base(values: Json, directory: Path) -> None:
         save_file(moments, temporary)
     last = {**curve.pop(n, {"step": n}), **measure.final(model, config)}
     (directory / pretrain.CHECKPOINT).unlink(missing_ok=True)
-    finish(directory, {"rows": [*curve.values(), last]})
+    versioned.finish(directory, PROTOCOL, {"rows": [*curve.values(), last]})
 
 
 def pretrain_rows(directory: Path) -> list[Row]:
     """The curve; its last row has everything that is measured at the end."""
-    found: list[Row] = finished(directory)["rows"]
+    found: list[Row] = versioned.finished(directory, PROTOCOL)["rows"]
     return found
 
 
@@ -89,7 +88,7 @@ def pretrain_rows(directory: Path) -> list[Row]:
 
 def check_finetune(config: Json, source: str) -> Json:
     """The full config."""
-    return parse(Finetune, config, source).model_dump()
+    return versioned.parse(Finetune, config, source).model_dump()
 
 
 def train_finetune(values: Json, directory: Path) -> None:
@@ -97,7 +96,7 @@ def train_finetune(values: Json, directory: Path) -> None:
     from weightdecay.plasticity import arms, evaluate, finetune, measure, reward
     from weightdecay.plasticity.downstream import examples
 
-    config = parse(Finetune, values, str(directory))
+    config = versioned.parse(Finetune, values, str(directory))
     manifest = {**runs.environment(), "device": "cpu"}
     runs.prepare(directory, config.model_dump(), manifest, force=True)
     beside = directory.parent
@@ -129,12 +128,12 @@ def train_finetune(values: Json, directory: Path) -> None:
         found["score"] = found["cloze"]
     found["excess after"] = evaluate.excess_loss(model, measure.validation(256))
     found |= evaluate.upstream(model, measure.validation(256))
-    finish(directory, {"rows": [found]})
+    versioned.finish(directory, PROTOCOL, {"rows": [found]})
 
 
 def finetune_rows(directory: Path) -> list[Row]:
     """One row."""
-    found: list[Row] = finished(directory)["rows"]
+    found: list[Row] = versioned.finished(directory, PROTOCOL)["rows"]
     return found
 
 
@@ -181,31 +180,6 @@ def waiting(folder: Path, name: str) -> Iterator[None]:
     with (folder / f".{name}.lock").open("w") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
-
-
-def finish(directory: Path, results: Json) -> None:
-    """Write what a run gave, which makes it a finished one."""
-    manifest = runs.read_json(directory / runs.MANIFEST)
-    runs.write_json(directory / runs.MANIFEST, {**manifest, "ended": runs.now()})
-    runs.write_json(directory / runs.RESULTS, {"protocol": PROTOCOL, **results})
-
-
-def finished(directory: Path) -> Json:
-    """The results of a finished run.
-
-    Raises:
-        RunError: if there are none, or those of another protocol.
-    """
-    try:
-        found = runs.read_json(directory / runs.RESULTS)
-    except RunError as e:
-        raise RunError(f"{e}; {AGAIN}") from e
-    if found.get("protocol") != PROTOCOL:
-        raise RunError(
-            f"{directory / runs.RESULTS}: protocol = {found.get('protocol')}, expected {PROTOCOL}: "
-            f"results of two versions do not mix; {AGAIN}"
-        )
-    return found
 
 
 PRETRAIN = Task(check_pretrain, train_base, pretrain_rows)
