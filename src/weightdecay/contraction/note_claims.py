@@ -8,7 +8,7 @@ log |J|_F falls at the training points, and it falls more there than at held-out
 `near`, their difference, falls. The claim is confounded if in some problem `near` does not fall
 by more than in a network without decay whose matrices have the same norms after every step, or
 that has the same training loss. Norms matched at the end only are shown and decide nothing: that
-network no longer fits its points.
+network no longer fits its points. C2 to C7 are in `reward_claims`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from weightdecay.claims import Claim
+from weightdecay.contraction import reward_claims
 from weightdecay.contraction.records import PROBLEMS, change
 from weightdecay.stats import mean_interval
 
@@ -48,7 +49,7 @@ def c1(claim: Claim) -> None:
         )
 
 
-MEASURES: dict[str, Callable[[Claim], None]] = {"C1": c1}
+MEASURES: dict[str, Callable[[Claim], None]] = {"C1": c1, **reward_claims.MEASURES}
 
 
 def measure(claim: Claim) -> None:
