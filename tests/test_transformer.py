@@ -70,6 +70,43 @@ def test_llama_style_and_untied_head_change_the_count_as_written_down() -> None:
     assert sum(p.numel() for p in untied.parameters()) == llama + 4_096
 
 
+LLAMA_NAMES = {
+    "attention_out": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "mlp_in": "mlp.up_proj",
+    "mlp_out": "mlp.down_proj",
+    "attention_norm": "input_layernorm",
+    "mlp_norm": "post_attention_layernorm",
+}
+OLMO2_NAMES = {
+    **LLAMA_NAMES,
+    "query_norm": "self_attn.q_norm",
+    "key_norm": "self_attn.k_norm",
+    "attention_norm": "post_attention_layernorm",
+    "mlp_norm": "post_feedforward_layernorm",
+}
+
+
+def given_weights(
+    reference: LlamaForCausalLM | Olmo2ForCausalLM, model: Transformer, names: dict[str, str]
+) -> None:
+    """Give transformers' model this one's weights; `names` are of our blocks and theirs."""
+    ours = {name: p.detach() for name, p in model.named_parameters()}
+    head = "embedding" if model.config.tied_head else "head"
+    state: dict[str, Tensor] = {
+        "model.embed_tokens.weight": ours["embedding.weight"],
+        "model.norm.weight": ours["final_norm.weight"],
+        "lm_head.weight": ours[f"{head}.weight"],
+    }
+    for i in range(model.config.n_layer):
+        mine, theirs = f"blocks.{i}.", f"model.layers.{i}."
+        for name, part in zip("qkv", ours[mine + "qkv.weight"].chunk(3), strict=True):
+            state[f"{theirs}self_attn.{name}_proj.weight"] = part
+        for a, b in names.items():
+            state[f"{theirs}{b}.weight"] = ours[f"{mine}{a}.weight"]
+    reference.load_state_dict(state, strict=True)
+
+
 def llama_reference(model: Transformer, tied: bool) -> LlamaForCausalLM:
     """transformers' Llama with this model's weights."""
     c = model.config
@@ -91,26 +128,7 @@ def llama_reference(model: Transformer, tied: bool) -> LlamaForCausalLM:
             pad_token_id=None,
         )
     ).eval()
-    ours = dict(model.named_parameters())
-    state: dict[str, Tensor] = {
-        "model.embed_tokens.weight": ours["embedding.weight"],
-        "model.norm.weight": ours["final_norm.weight"],
-        "lm_head.weight": ours["embedding.weight" if tied else "head.weight"],
-    }
-    for i in range(c.n_layer):
-        mine, theirs = f"blocks.{i}.", f"model.layers.{i}."
-        for name, part in zip("qkv", ours[mine + "qkv.weight"].chunk(3), strict=True):
-            state[f"{theirs}self_attn.{name}_proj.weight"] = part
-        for a, b in (
-            ("attention_out", "self_attn.o_proj"),
-            ("gate", "mlp.gate_proj"),
-            ("mlp_in", "mlp.up_proj"),
-            ("mlp_out", "mlp.down_proj"),
-            ("attention_norm", "input_layernorm"),
-            ("mlp_norm", "post_attention_layernorm"),
-        ):
-            state[f"{theirs}{b}.weight"] = ours[f"{mine}{a}.weight"]
-    reference.load_state_dict({k: v.detach() for k, v in state.items()}, strict=True)
+    given_weights(reference, model, LLAMA_NAMES)
     return reference
 
 
@@ -145,28 +163,7 @@ def olmo2_reference(model: Transformer, tied: bool) -> Olmo2ForCausalLM:
             eos_token_id=None,
         )
     ).eval()
-    ours = {name: p.detach() for name, p in model.named_parameters()}
-    state: dict[str, Tensor] = {
-        "model.embed_tokens.weight": ours["embedding.weight"],
-        "model.norm.weight": ours["final_norm.weight"],
-        "lm_head.weight": ours["embedding.weight" if tied else "head.weight"],
-    }
-    for i in range(c.n_layer):
-        mine, theirs = f"blocks.{i}.", f"model.layers.{i}."
-        for name, part in zip("qkv", ours[mine + "qkv.weight"].chunk(3), strict=True):
-            state[f"{theirs}self_attn.{name}_proj.weight"] = part
-        for a, b in (
-            ("attention_out", "self_attn.o_proj"),
-            ("query_norm", "self_attn.q_norm"),
-            ("key_norm", "self_attn.k_norm"),
-            ("gate", "mlp.gate_proj"),
-            ("mlp_in", "mlp.up_proj"),
-            ("mlp_out", "mlp.down_proj"),
-            ("attention_norm", "post_attention_layernorm"),
-            ("mlp_norm", "post_feedforward_layernorm"),
-        ):
-            state[f"{theirs}{b}.weight"] = ours[f"{mine}{a}.weight"]
-    reference.load_state_dict(state, strict=True)
+    given_weights(reference, model, OLMO2_NAMES)
     return reference
 
 

@@ -38,6 +38,15 @@ class Estimate:
         return self.low <= value <= self.high
 
 
+def less(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    """Paired differences `a` - `b`, seed by seed.
+
+    Raises:
+        ValueError: for other numbers of seeds.
+    """
+    return [x - y for x, y in zip(a, b, strict=True)]
+
+
 @dataclass(frozen=True)
 class Effect(Estimate):
     """A mean paired difference with its interval, and p of the sign-flip test."""

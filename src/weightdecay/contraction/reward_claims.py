@@ -10,7 +10,7 @@ is right nearly always. Points of a curve, such as its lowest, are chosen on the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from weightdecay.claims import Claim, Direction
 from weightdecay.contraction.records import table
 from weightdecay.results import Array, Table
-from weightdecay.stats import mean_interval
+from weightdecay.stats import less, mean_interval
 
 METHODS, PHASES, DRIFT = "reward-methods", "reward-phases", "reward-drift"
 RATE = 2e-4
@@ -42,11 +42,6 @@ SECOND = ("lists", "safety")
 KNOBS = {"kl": "a KL penalty", "to_start": "decay to the start", "finetune_decay": "decay to zero"}
 LARGE_DECAY = 3.0
 """In the experiment with phases; the other is 0."""
-
-
-def less(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    """Paired differences, seed by seed."""
-    return [x - y for x, y in zip(a, b, strict=True)]
 
 
 def part(name: str, phase: str, **changed: Any) -> Table:

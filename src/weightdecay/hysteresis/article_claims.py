@@ -15,7 +15,7 @@ import numpy as np
 from weightdecay.claims import Claim, Direction, Quantity
 from weightdecay.hysteresis import embedding, records
 from weightdecay.hysteresis.records import PEAK, values
-from weightdecay.stats import Estimate, best_p, mean_interval
+from weightdecay.stats import Estimate, best_p, less, mean_interval
 
 TABLE = {
     "0": 0.0,
@@ -36,11 +36,6 @@ MATCHED = 1.0
 """Lambda of AdamW whose dose of 0.8 shrinks the weights about as much as Adam with L2 at 1e-3."""
 NOTHING = 0.05
 ARTICLE, FRESH_POINTS = "article", "article/fresh"
-
-
-def less(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    """Paired differences, seed by seed."""
-    return [x - y for x, y in zip(a, b, strict=True)]
 
 
 def advantage(

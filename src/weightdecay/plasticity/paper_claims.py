@@ -36,7 +36,7 @@ from weightdecay.plasticity.records import (
     downstream,
 )
 from weightdecay.results import Array
-from weightdecay.stats import Estimate, best_p, mean_interval
+from weightdecay.stats import Estimate, best_p, less, mean_interval
 
 LARGE = 1.0
 """The decay that the paper finds best at 20 tokens per parameter."""
@@ -48,11 +48,6 @@ NEAR_FULL, COLLAPSED = 0.9, 0.5
 """Of the rank without decay."""
 UNSTABLE = 0.2
 """Change of a correlation when one model is left out."""
-
-
-def less(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    """Paired differences, seed by seed."""
-    return [x - y for x, y in zip(a, b, strict=True)]
 
 
 def gain(rate: Rate, decay: float = LARGE, **changed: Any) -> list[float]:
