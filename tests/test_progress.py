@@ -22,8 +22,8 @@ pytestmark = pytest.mark.browser
 
 THEME = Path(__file__).resolve().parent.parent / "book" / "theme"
 ALL = {"chapters": ["theory/dose", "break/lab"], "exercises": {"01-one": 10, "02-two": 15}}
-BODY = """<!DOCTYPE html><html lang="en"><head><title>t</title><script defer src="{script}"></script>
-</head><body><article class="bd-article"><ul>
+BODY = """<!DOCTYPE html><html lang="en"><head><title>t</title>
+<script defer src="{script}"></script></head><body><article class="bd-article"><ul>
 <li><a class="reference internal" href="theory/dose.html">Dose</a></li>
 <li><a class="reference internal" href="theory/dose.html#exercise-01-one">One</a></li></ul>
 <div class="exercise-card" id="exercise-01-one"><p class="admonition-title">One</p></div>
