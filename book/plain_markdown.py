@@ -88,9 +88,10 @@ def _directives(lines: list[str], facts: Facts) -> str:
 def _directive(name: str, title: str, body: str, facts: Facts) -> str:
     if name == "graded-exercise":
         e = load(title)
-        there = f"{'../' * (facts.chapter.count('/') + 1)}exercises/{e.id}/{EXERCISE_NOTEBOOK}"
         told = f"{e.minutes} minutes, {e.points} points, difficulty {e.difficulty} of 5"
-        return f"**Exercise {e.number}. {e.title}**: `{there.lstrip('./')}` ({told})."
+        return (
+            f"**Exercise {e.number}. {e.title}**: `exercises/{e.id}/{EXERCISE_NOTEBOOK}` ({told})."
+        )
     if name == "dropdown":
         return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
     if name in {"admonition", "note", "tip", "warning", "important"}:
@@ -150,8 +151,7 @@ def _file(path: str, facts: Facts) -> str:
 
 def _relative(page: str, facts: Facts) -> str:
     """From the chapter's notebook to another page: to its notebook, or to its text in the book."""
-    chapters = "/" in page  # the pages at the root are no chapters
-    if chapters:
+    if "/" in page:  # the pages at the root are no chapters
         return posixpath.relpath(f"{page}.ipynb", posixpath.dirname(facts.chapter))
     depth = "../" * (facts.chapter.count("/") + 1)  # notebooks/PART/chapter.ipynb
     return f"{depth}book/{page}.md"
