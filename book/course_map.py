@@ -32,7 +32,7 @@ from weightdecay.grading import toc
 from weightdecay.grading.load import SOURCE, Exercise, all_exercises
 from weightdecay.runs import RunError
 
-PART = "Part "  # how the caption of a part begins; the other captions hold reference pages
+REFERENCE = "Reference"  # the caption of the pages that are no chapters
 FACTS = re.compile(r"^\*About (?P<minutes>\d+) minutes\. We need: (?P<needs>.+)\*$", re.M)
 LINK = re.compile(r"\]\((?P<file>[\w./-]+)\.md\)|\{doc\}`(?:[^`<]*<)?(?P<doc>[\w./-]+)>?`")
 
@@ -62,7 +62,7 @@ def course(book: Path = toc.BOOK) -> dict[str, list[Chapter]]:
     Raises:
         RunError: for a chapter that is missing or does not say how long it takes.
     """
-    parts = {k: files for k, files in toc.parts(book).items() if k.startswith(PART)}
+    parts = {k: files for k, files in toc.parts(book).items() if k != REFERENCE}
     known = {file for files in parts.values() for file in files}
     exercises = all_exercises()
     return {

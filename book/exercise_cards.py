@@ -17,6 +17,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from launch import binder, colab, exercise_file, repository
 from sphinx.util.docutils import SphinxDirective
 
 from weightdecay.grading.load import (
@@ -54,8 +55,14 @@ def cascade(hints: list[str], depth: int, first: int = 1) -> str:
     return _dropdown(f"Hint {first} ({strength})", f"{text.strip()}{inside}", depth)
 
 
-def card(exercise: Exercise, where: str) -> str:
-    """MyST text of the card; `where` is the path from the page to the folder of exercises."""
+def card(exercise: Exercise, where: str, repo: str = "") -> str:
+    """MyST text of the card.
+
+    Args:
+        exercise: What it is for.
+        where: The path from the page to the folder of exercises.
+        repo: ``OWNER/NAME`` on GitHub; without it there are no links to Binder and Colab.
+    """
     h = exercise.header
     hidden = h.points - exercise.public_points
     more = f" and {hidden} more when graded" if hidden else ""
@@ -76,12 +83,23 @@ def card(exercise: Exercise, where: str) -> str:
             f"Open `exercises/{exercise.id}/exercise.ipynb` in Jupyter, fill in "
             + " and ".join(f"`{name}`" for name in exercise.exports)
             + f", and type `check()`; or in a terminal `just check {exercise.number:02}`. "
-            f"{{download}}`The notebook alone <{notebook}>` needs the library installed.",
+            f"{{download}}`The notebook alone <{notebook}>` needs the library installed."
+            f"{_elsewhere(exercise, repo)}",
             cascade(exercise.hints[start].hints, 2),
             _dropdown("If check() says which mistake it is", symptoms, 1),
             _fence(0),
         )
     )
+
+
+def _elsewhere(exercise: Exercise, repo: str) -> str:
+    if not repo:
+        return ""
+    file = exercise_file(exercise.id)
+    on, inside = (
+        f"[{n}]({link(repo, file)})" for n, link in (("Binder", binder), ("Colab", colab))
+    )
+    return f" To install nothing, open it on {on} or in {inside}."
 
 
 class GradedExercise(SphinxDirective):
@@ -97,7 +115,8 @@ class GradedExercise(SphinxDirective):
         for name in (SOURCE, HINTS):
             self.env.note_dependency(str(exercise.folder / name))
         page = Path(self.env.doc2path(self.env.docname)).parent
-        return parsed(self, card(exercise, relpath(exercise.folder.parent, page)))
+        where = relpath(exercise.folder.parent, page)
+        return parsed(self, card(exercise, where, self.env.config.launch_repository))
 
 
 class GradedExercises(SphinxDirective):
@@ -112,7 +131,8 @@ class GradedExercises(SphinxDirective):
         for e in exercises:
             self.env.note_dependency(str(e.folder / SOURCE))
             rows.append(
-                f"| {e.number} | {e.title} | {{doc}}`/{e.chapter}` | {e.minutes} | {e.points} "
+                f"| {e.number} | {{ref}}`{e.title} <exercise-{e.id}>` | {{doc}}`/{e.chapter}` "
+                f"| {e.minutes} | {e.points} "
                 f"| {e.difficulty} | {e.importance} |"
             )
         total = f"| | all | | {sum(e.minutes for e in exercises)} "
@@ -130,6 +150,7 @@ def parsed(directive: SphinxDirective, text: str) -> list[nodes.Node]:
 
 
 def setup(app: Any) -> dict[str, bool]:
+    app.add_config_value("launch_repository", repository(), "env")
     app.add_directive("graded-exercise", GradedExercise)
     app.add_directive("graded-exercises", GradedExercises)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

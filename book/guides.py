@@ -25,12 +25,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 from course_map import Chapter, FromTheCourse, counted
 from docutils import nodes
 from exercise_cards import parsed
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from weightdecay import plan, runs
@@ -286,7 +287,23 @@ class TypicalMistakes(SphinxDirective):
         return parsed(self, typical_mistakes(found))
 
 
+# ------------------------------------------------------------------------------- the run times
+
+
+class SpelledOutcomes(SphinxPostTransform):
+    """The outcome in the table of run times as a word: many a font lacks the signs."""
+
+    default_priority = 9  # after the table is made, before its links are resolved
+    words: ClassVar = {"✅": "ok", "❌": "failed"}
+
+    def run(self, **_: Any) -> None:
+        for text in list(self.document.findall(nodes.Text)):
+            if text in self.words:
+                text.parent.replace(text, nodes.Text(self.words[text]))
+
+
 def setup(app: Any) -> dict[str, bool]:
+    app.add_post_transform(SpelledOutcomes)
     app.add_directive("experiments", Experiments)
     app.add_directive("chapter-sources", ChapterSources)
     app.add_directive("build-facts", BuildFacts)

@@ -59,6 +59,14 @@ def test_text_from_a_chart_is_escaped_on_the_page(monkeypatch: pytest.MonkeyPatc
     assert "<script>alert" in json.dumps(page_data(html))
 
 
+def test_x_is_written_once_for_neighboring_lines_that_share_it() -> None:
+    def chart(_: float) -> Chart:
+        return Chart([Line(x, [1, 2], "") for x in ([0, 1], [0, 1], [2, 3], [0, 1])], "")
+
+    (found,) = Explorer("shared", "", {"a": [1.0]}, chart, (0,), "").data()["charts"]
+    assert [line["x"] for line in found["lines"]] == [[0, 1], None, [2, 3], [0, 1]]
+
+
 def test_numbers_that_are_not_finite_become_gaps() -> None:
     def broken(_: float) -> Chart:
         return Chart([Line([0, 1, 2], [1.0, np.nan, np.inf])], "")

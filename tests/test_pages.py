@@ -150,6 +150,18 @@ def orphans(pages: Mapping[str, Page], start: str = "index.html") -> set[str]:
     return set(pages) - seen
 
 
+def loads(name: str, page: Page) -> dict[str, set[str]]:
+    """The book's files that a page makes the browser fetch at once, by what asks for them."""
+    found: dict[str, set[str]] = {"img": set(), "script": set(), "link": set()}
+    for element in page.of("img", "script", "link"):
+        styles = element.name != "link" or element.attributes.get("rel") == "stylesheet"
+        link = element.attributes.get("href" if element.name == "link" else "src")
+        goal = inside(name, link) if link and styles else None
+        if goal:
+            found[element.name].add(goal[0])
+    return found
+
+
 # What the checks must find.
 
 FRAME = '<!DOCTYPE html><html lang="en"><head><title>A</title></head><body>{}</body></html>'
@@ -259,3 +271,58 @@ def test_every_link_and_fragment_in_the_book_resolves(
 @pytest.mark.site
 def test_every_page_can_be_reached_from_the_front_page(pages: dict[str, Page]) -> None:
     assert orphans(pages) == set()
+
+
+LARGEST = 1_500_000  # bytes of a page with its pictures
+MARKS = {  # scripts of ours, and what a page that loads one must hold
+    "_static/interactive/common.js": ("wd-explorer", "wd-dashboard"),
+    "_static/interactive/explorer.js": ("wd-explorer",),
+    "_static/interactive/calculator.js": ("wd-calculator",),
+    "_static/dashboard/dashboard.js": ("wd-dashboard",),
+    "_static/sortable.js": ("sortable",),
+    "_static/progress.js": ("progress-mark", "progress-panel", "exercise-", "map-part-"),
+}
+
+
+@pytest.mark.site
+def test_no_page_is_heavy_beyond_the_shared_scripts(pages: dict[str, Page]) -> None:
+    heavy = []
+    for name, page in pages.items():
+        asked = loads(name, page)
+        own = [HTML / name, *(HTML / file for file in asked["img"])]
+        own += [HTML / f for f in asked["script"] | asked["link"] if not f.startswith("_static/")]
+        if (size := sum(path.stat().st_size for path in own)) > LARGEST:
+            heavy.append(f"{name}: {size} bytes")
+    assert heavy == []
+
+
+@pytest.mark.site
+def test_every_shared_script_is_one_file_with_one_address(
+    pages: dict[str, Page], files: set[str]
+) -> None:
+    """The same bytes are never in two files, and no file is asked for under two addresses: a
+    browser then fetches each once."""
+    contents = Counter((HTML / f).read_bytes() for f in files if f.endswith((".js", ".css")))
+    twice = [f for f in files if f.endswith((".js", ".css"))
+             and contents[(HTML / f).read_bytes()] > 1]  # fmt: skip
+    assert twice == []
+    addresses: dict[str, set[str]] = {}
+    for name, page in pages.items():
+        for link in (e.attributes.get("src") for e in page.of("script")):
+            parts = urlsplit(urljoin(HOST + name, link or ""))
+            addresses.setdefault(parts.path, set()).update([parts.query] if link else [])
+    assert {path: found for path, found in addresses.items() if len(found) > 1} == {}
+
+
+@pytest.mark.site
+def test_a_script_of_ours_loads_only_where_it_is_used(pages: dict[str, Page]) -> None:
+    used: set[str] = set()
+    for name, page in pages.items():
+        words = [f"{e.attributes.get('class', '')} {e.attributes.get('id', '')}"
+                 for e in page.elements]  # fmt: skip
+        scripts = loads(name, page)["script"]
+        assert "_static/plotly.min.js" not in scripts, name  # common.js fetches it for a figure
+        for script in scripts & set(MARKS):
+            assert any(mark in text for text in words for mark in MARKS[script]), (name, script)
+        used |= scripts & set(MARKS)
+    assert used == set(MARKS)

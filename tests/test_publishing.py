@@ -12,11 +12,13 @@ import re
 import stat
 import subprocess
 import sys
+import tarfile
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
+import launch
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -27,7 +29,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PYTHON = PROJECT["requires-python"].removeprefix(">=")  # the oldest that we promise
 # What a step may call beside the project's own commands: all of it is on GitHub's machines.
-TOOLS = {"cd", "gh", "sha256sum", "sudo"}
+TOOLS = {"cd", "gh", "git", "mkdir", "mv", "rm", "sha256sum", "sudo", "tar"}
 # The only permissions to write, and the jobs that have them.
 WRITES = {
     ("publish.yml", "pages"): {"pages", "id-token"},
@@ -170,6 +172,36 @@ def test_publishes_what_the_release_writes() -> None:
     assert '"_build" / "release" / f"{NAME}-{version}.tar.gz"' in source
     assert 'archive.parent / "site"' in source
     assert 'archive.parent / "SHA256SUMS"' in source
+
+
+def test_a_release_puts_course_and_notebooks_on_the_branch_that_binder_and_colab_open(
+    tmp_path: Path,
+) -> None:
+    jobs = load(ROOT / ".github" / "workflows" / "publish.yml")["jobs"]
+    (script,) = [s["run"] for s in jobs["attach"]["steps"] if "git push" in s.get("run", "")]
+    for name in ("README.md", "site/index.html", "site/notebooks/theory/dose.ipynb", ".github/x"):
+        path = tmp_path / "made" / "course-1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "made" / "course-1" / ".gitignore").write_text("*.ipynb\n")
+    (tmp_path / "release").mkdir()
+    with tarfile.open(tmp_path / "release" / "course-1.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "made" / "course-1", "course-1")
+    bare = tmp_path / "github.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", bare], check=True)
+    env = {
+        **os.environ,
+        "GH_TOKEN": "t",
+        "GITHUB_REPOSITORY": "owner/course",
+        "GITHUB_REF_NAME": "v1",
+        "GIT_CONFIG_COUNT": "1",  # what goes to GitHub goes to the folder
+        "GIT_CONFIG_KEY_0": f"url.{bare}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://x-access-token:t@github.com/owner/course",
+    }
+    subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=env, check=True, timeout=120)
+    show = ["git", "-C", str(bare), "ls-tree", "-r", "--name-only", launch.BRANCH]
+    there = subprocess.run(show, capture_output=True, text=True, check=True).stdout.split()
+    assert there == [".gitignore", "README.md", f"{launch.FOLDER}/theory/dose.ipynb"]
 
 
 def test_the_devcontainer_installs_what_ci_does_through_the_pins() -> None:

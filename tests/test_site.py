@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
+import nbformat
 import pytest
 from playwright.sync_api import (
     Browser,
@@ -29,6 +30,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from progress import chapters
 
 from weightdecay import claims
 from weightdecay.grading.load import Exercise, all_exercises
@@ -349,3 +351,47 @@ def test_hints_open_one_after_the_other_and_the_notebook_can_be_fetched(
     assert link
     assert page.request.get(urljoin(page.url, link)).ok
     page.close()
+
+
+def test_a_mark_on_a_chapter_is_counted_and_shown_on_other_pages(
+    site: str, browser: Browser
+) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(site + "theory/dose.html")
+        button = page.get_by_role("button", name="Chapter read")
+        button.press("Enter")  # by keyboard
+        assert button.get_attribute("aria-pressed") == "true"
+        card = page.locator(".exercise-card").first
+        card.get_by_role("button", name="Exercise done").press(" ")
+        page.goto(site + "exercises.html")
+        count = page.locator(".progress-count")
+        assert count.inner_text().startswith("1 of ")
+        assert ", 1 of " in count.inner_text()
+        page.goto(site + "index.html")
+        entry = page.locator("article li a", has_text="Timescale and dose").first
+        assert entry.locator(".progress-done").inner_text() == "done"
+
+
+def test_the_front_page_is_one_screen(site: str, browser: Browser) -> None:
+    with browser.new_page(viewport={"width": 1280, "height": 800}) as page:
+        page.goto(site + "index.html")
+        for part in (".front", ".front-figure", ".front-ways"):
+            box = page.locator(part).first.bounding_box()
+            assert box
+            assert box["y"] + box["height"] <= 800, part
+        said = page.locator(".front-figure svg[role=img]").get_attribute("aria-label")
+        assert said
+        assert "claimed" in said
+
+
+def test_every_chapter_offers_its_notebook(site: str, browser: Browser) -> None:
+    with browser.new_page() as page:
+        for chapter in chapters():
+            page.goto(f"{site}{chapter}.html")
+            link = page.locator("a.dropdown-item", has_text=".ipynb").get_attribute("href")
+            answer = page.request.get(urljoin(page.url, link or "no-link"))
+            assert answer.ok, chapter
+            nbformat.validate(answer.json())
+            text = "\n".join("".join(cell["source"]) for cell in answer.json()["cells"])
+            assert "{glue" not in text, chapter

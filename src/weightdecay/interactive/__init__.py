@@ -46,6 +46,8 @@ _HERE = Path(__file__).parent
 _environment = Environment(
     loader=PackageLoader("weightdecay", "interactive"), autoescape=True, undefined=StrictUndefined
 )
+# Its data is most of a page: no spaces, which would be a byte in seven.
+_environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
 
 
 def asset(name: str) -> Markup:
@@ -153,13 +155,19 @@ class Explorer:
         return self.chart(*(values[i] for values, i in pairs))
 
     def data(self) -> dict[str, Any]:
-        """All charts as plain data, in the order in which the last slider moves fastest."""
+        """All charts as plain data, in the order in which the last slider moves fastest.
+
+        A line whose x is None has that of the line before it.
+        """
         ranges = [range(len(values)) for values in self.sliders.values()]
         charts = []
         for indices in itertools.product(*ranges):
             chart = asdict(self.at(*indices))
+            before = None
             for line in chart["lines"]:
-                line["x"], line["y"] = rounded(line["x"]), rounded(line["y"])
+                x, line["y"] = rounded(line["x"]), rounded(line["y"])
+                # Lines of a chart often share their x, which would be half of the page.
+                line["x"], before = None if x == before else x, x
                 line["colour"] = COLOURS[line["colour"]]
             charts.append(chart)
         return {"sizes": [len(r) for r in ranges], "charts": charts}

@@ -29,8 +29,9 @@
       }
       this.root.querySelector(".wd-words").textContent = chart.words;
       this.target.setAttribute("aria-label", chart.words);
+      let x = null; // null in the data means: as the line before
       const traces = chart.lines.map((line) => ({
-        type: "scatter", x: line.x, y: line.y, name: escape(line.label), showlegend: Boolean(line.label),
+        type: "scatter", x: (x = line.x ?? x), y: line.y, name: escape(line.label), showlegend: Boolean(line.label),
         mode: [line.dash === "none" ? "" : "lines", line.markers ? "markers" : ""].filter(Boolean).join("+"),
         line: { color: line.colour, dash: line.dash === "none" ? "solid" : line.dash, width: line.width },
         marker: { color: line.colour, size: 6 }, hovertemplate: `%{x:.4~g}, %{y:.4~g}<extra>${escape(line.label)}</extra>`,
