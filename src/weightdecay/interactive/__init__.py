@@ -38,6 +38,8 @@ COLOURS = {
     "amber": figures.AMBER,
     "sky": figures.SKY,
     "grey": figures.GREY,
+    "white": "#ffffff",
+    "black": "#000000",
 }
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 MOST_STATES = 500
@@ -60,10 +62,10 @@ def plotly_script() -> Markup:
     return Markup(get_plotlyjs())
 
 
-def rounded(values: ArrayLike) -> list[float | None]:
-    """Numbers for a page: four significant digits, None where there is no finite one."""
+def rounded(values: ArrayLike, digits: int = 4) -> list[float | None]:
+    """Numbers for a page: so many significant digits, None where there is no finite one."""
     flat = np.asarray(values, dtype=float).ravel().tolist()
-    return [float(f"{v:.4g}") if math.isfinite(v) else None for v in flat]
+    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in flat]
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,27 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Field:
+    """Numbers over a plane, as colors below a chart's lines."""
+
+    x: ArrayLike
+    """(m,) evenly spaced"""
+    y: ArrayLike
+    """(k,) likewise"""
+    z: ArrayLike
+    """(k, m); the page carries three digits"""
+    label: str
+    """Of the color scale."""
+    zrange: tuple[float, float]
+    """Ends of the color scale; what lies beyond takes the color of the end."""
+
+
+@dataclass(frozen=True)
 class Chart:
-    """What is drawn for one setting of the sliders; `words` says in a sentence what it shows."""
+    """What is drawn for one setting of the sliders; `words` says in a sentence what it shows.
+
+    On a field, markers have a dark edge, so that they are seen on every color.
+    """
 
     lines: Sequence[Line]
     words: str
@@ -92,10 +113,18 @@ class Chart:
     xlog: bool = False
     ylog: bool = False
     square: bool = False  # one unit as long on x as on y
+    field: Field | None = None
 
 
 def draw(ax: Axes, chart: Chart, *, legend: bool = True) -> None:
-    """Draw a chart on matplotlib axes."""
+    """Draw a chart on matplotlib axes; without legend, a field has no color scale beside it."""
+    if chart.field:
+        field, (low, high) = chart.field, chart.field.zrange
+        xyz = (np.asarray(values, dtype=float) for values in (field.x, field.y, field.z))
+        colors = ax.pcolormesh(*xyz, vmin=low, vmax=high, cmap="viridis", rasterized=True)
+        ax.grid(False)
+        if legend:
+            ax.figure.colorbar(colors, ax=ax, label=field.label)
     for line in chart.lines:
         ax.plot(
             line.x,
@@ -104,6 +133,7 @@ def draw(ax: Axes, chart: Chart, *, legend: bool = True) -> None:
             linestyle=DASHES.get(line.dash, "none"),
             marker="o" if line.markers else None,
             markersize=4,
+            markeredgecolor="black" if chart.field else None,
             linewidth=line.width,
             label=line.label or None,
         )
@@ -169,6 +199,9 @@ class Explorer:
                 # Lines of a chart often share their x, which would be half of the page.
                 line["x"], before = None if x == before else x, x
                 line["colour"] = COLOURS[line["colour"]]
+            if field := chart["field"]:
+                field["x"], field["y"] = rounded(field["x"]), rounded(field["y"])
+                field["z"] = [rounded(row, 3) for row in field["z"]]
             charts.append(chart)
         return {"sizes": [len(r) for r in ranges], "charts": charts}
 
@@ -181,7 +214,7 @@ class Explorer:
                 (label, [f"{v:g}" for v in values], first)
                 for (label, values), first in zip(self.sliders.items(), self.start, strict=True)
             ],
-            words=self.at().words,
+            first=self.at(),
             data=self.data(),
             assets=assets,
             css="" if assets else asset("interactive.css"),

@@ -34,13 +34,20 @@
         type: "scatter", x: (x = line.x ?? x), y: line.y, name: escape(line.label), showlegend: Boolean(line.label),
         mode: [line.dash === "none" ? "" : "lines", line.markers ? "markers" : ""].filter(Boolean).join("+"),
         line: { color: line.colour, dash: line.dash === "none" ? "solid" : line.dash, width: line.width },
-        marker: { color: line.colour, size: 6 }, hovertemplate: `%{x:.4~g}, %{y:.4~g}<extra>${escape(line.label)}</extra>`,
+        marker: { color: line.colour, size: 6, line: { color: "#000000", width: chart.field ? 1 : 0 } }, hovertemplate: `%{x:.4~g}, %{y:.4~g}<extra>${escape(line.label)}</extra>`,
       }));
       const { axis, base } = window.wd.layout(this.root);
+      const { field } = chart;
+      if (field) traces.unshift({
+        type: "heatmap", x: field.x, y: field.y, z: field.z, zmin: field.zrange[0], zmax: field.zrange[1], colorscale: "Viridis",
+        colorbar: { orientation: "h", y: 1.02, yanchor: "bottom", thickness: 14, title: { text: escape(field.label), side: "top" } },
+        hovertemplate: "%{x:.2f}, %{y:.2f}: %{z:.2f}<extra></extra>",
+      });
       const side = (label, log, range) => ({ ...axis, title: { text: escape(label) }, type: log ? "log" : "linear",
         exponentformat: "power", range: range && log ? range.map(Math.log10) : range ?? undefined });
       Plotly.react(this.target, traces, {
-        ...base, height: 340, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+        ...base, height: this.target.clientHeight,
+        legend: { orientation: "h", x: 0, ...(field ? { y: -0.15, yanchor: "top" } : { y: 1.02, yanchor: "bottom" }) },
         xaxis: side(chart.xlabel, chart.xlog, chart.xrange),
         yaxis: { ...side(chart.ylabel, chart.ylog, chart.yrange),
           ...(chart.square ? { scaleanchor: "x", constrain: "domain" } : {}) },
