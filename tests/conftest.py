@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import shutil
+import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from multiprocessing.context import ForkServerContext
 from typing import TYPE_CHECKING
 
@@ -73,3 +77,17 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    """Address of the built book, below a path of its own and on the only host within reach."""
+    from tests.built_book import HTML, PREFIX, ROOT, Handler
+
+    if not (HTML / "index.html").exists():
+        subprocess.run([str(ROOT / "justw"), "book"], check=True)
+    handler = functools.partial(Handler, directory=str(HTML))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
+        server.shutdown()

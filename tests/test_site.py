@@ -6,40 +6,22 @@ a path of its own (as project pages are) by a server that is the only host withi
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import shutil
-import subprocess
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import nbformat
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Page,
-    Request,
-    Response,
-    Route,
-    sync_playwright,
-)
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import Browser, ConsoleMessage, Request, Response, Route
 from progress import chapters
 
+from tests.built_book import HTML, PREFIX, pages, settle
 from weightdecay import claims
 from weightdecay.grading.load import Exercise, all_exercises
 
 pytestmark = [pytest.mark.site, pytest.mark.browser, pytest.mark.slow]
 
-ROOT = Path(__file__).resolve().parent.parent
-HTML = ROOT / "_build" / "html"
-PREFIX = "/weight-decay/"
 WINDOWS: dict[str, dict[str, Any]] = {
     "wide, light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "narrow, dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
@@ -62,11 +44,6 @@ INSPECT = """() => ({
   ids: [...document.querySelectorAll("[id]")].map(e => e.id),
 })"""
 
-DRAWN = """() => document.documentElement.dataset.theme !== "auto"
-  && [...document.querySelectorAll(".math")].every(m => m.querySelector("mjx-container"))
-  && [...document.querySelectorAll(".plotly-graph-div, .wd-chart")]
-    .every(p => p.querySelector(".main-svg"))"""
-
 
 @dataclass
 class Visit:
@@ -83,58 +60,9 @@ class Visit:
         return f"{self.page} ({self.window})"
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """The book below PREFIX; everything else is missing."""
-
-    def translate_path(self, path: str) -> str:
-        inside = path.startswith(PREFIX)
-        return super().translate_path("/" + path.removeprefix(PREFIX) if inside else "/no/such")
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[str]:
-    if not (HTML / "index.html").exists():
-        subprocess.run([str(ROOT / "justw"), "book"], check=True)
-    with ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=str(HTML))
-    ) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "these tests need chromium on the PATH"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--no-first-run",
-            ],
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(scope="module")
 def visits(site: str, browser: Browser) -> list[Visit]:
-    pages = sorted(
-        path.relative_to(HTML).as_posix()
-        for path in HTML.rglob("*.html")
-        if "_static" not in path.parts
-    )
-    assert "index.html" in pages
-    return [visit(browser, site, page, window) for window in WINDOWS for page in pages]
+    return [visit(browser, site, page, window) for window in WINDOWS for page in pages()]
 
 
 def visit(browser: Browser, site: str, page: str, window: str) -> Visit:
@@ -168,17 +96,6 @@ def visit(browser: Browser, site: str, page: str, window: str) -> Visit:
     seen.saw = tab.evaluate(INSPECT)
     context.close()
     return seen
-
-
-def settle(tab: Page) -> None:
-    """Bring lazy pictures into view and wait until the mathematics stands."""
-    tab.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
-    tab.evaluate("() => window.MathJax?.startup?.promise")
-    tab.wait_for_load_state("networkidle")
-    # A busy machine can be silent before the scripts have run. What is not drawn by then never is;
-    # the tests say so by name.
-    with contextlib.suppress(PlaywrightTimeout):
-        tab.wait_for_function(DRAWN, timeout=15_000)
 
 
 def complaints(visits: list[Visit], what: str) -> list[str]:
