@@ -21,17 +21,13 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, NameObject, NullObject
 
 from weightdecay.grading import toc
-from weightdecay.runs import atomic_path
+from weightdecay.runs import RunError, atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME = "weight-decay-measured.pdf"
 TITLE = "Weight Decay, Measured"
 HOST = "https://book.invalid/"  # where the pages think they are while they are printed
 WIDTH = 658  # px: A4 less the margins of print.css; figures that scripts draw fill it
-EAGER = """() => {
-  for (const image of document.images) image.loading = "eager";
-  return window.MathJax?.startup?.promise;
-}"""
+EAGER = "[...document.images].map(i => i.loading = 'eager') && window.MathJax?.startup?.promise"
 READY = "[...document.querySelectorAll('.wd-chart')].every(c => c.querySelector('.main-svg'))"
 PAPER: dict[str, Any] = {
     "format": "A4",
@@ -42,10 +38,6 @@ PAPER: dict[str, Any] = {
     "footer_template": '<div style="font-size: 8pt; width: 100%; text-align: center">'
     '<span class="title"></span> · <span class="pageNumber"></span></div>',
 }
-
-
-class PdfError(Exception):
-    """One line for the reader."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +52,17 @@ class Chapter:
 
 def order(book: Path = toc.BOOK) -> list[tuple[str, str]]:
     """Part and file of every page, as in the table of contents; the front page is its own part."""
-    chapters = [(part, file) for part, files in toc.parts(book).items() for file in files]
-    return [(TITLE, "index"), *chapters]
+    return [(TITLE, "index"), *((p, f) for p, files in toc.parts(book).items() for f in files)]
 
 
 def printed(site: Path, pages: Sequence[tuple[str, str]]) -> Iterator[Chapter]:
     """Every page as Chromium prints it."""
     chromium = shutil.which("chromium")
     if not chromium:
-        raise PdfError("no chromium on the PATH; it prints the pages")
+        raise RunError("no chromium on the PATH; it prints the pages")
     for _, file in pages:
         if not (site / f"{file}.html").is_file():
-            raise PdfError(f"there is no built page {file}.html; `just book` makes it")
+            raise RunError(f"there is no built page {file}.html; `just book` makes it")
 
     def answer(route: Route) -> None:
         """From the disk, and from nowhere else."""
@@ -144,10 +135,10 @@ def lead(
 def main(root: Path = ROOT) -> int:
     try:
         book = merged(list(printed(root / "_build" / "html", order())))
-    except PdfError as error:
+    except RunError as error:
         print(f"pdf: {error}", file=sys.stderr)
         return 1
-    target = root / "_build" / NAME
+    target = root / "_build" / "weight-decay-measured.pdf"
     with atomic_path(target) as temporary:
         book.write(temporary)
     print(f"The PDF: {target} ({len(book.pages)} pages, {target.stat().st_size / 1e6:.1f} MB)")
