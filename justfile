@@ -183,6 +183,11 @@ book: _install
         || { rm -rf _build/.doctrees; exit 1; }
     @echo "The book: {{ root }}/_build/html/index.html"
 
+# Print the book into one PDF, _build/weight-decay-measured.pdf; needs Chromium
+[group('book')]
+pdf: book
+    @python tools/pdf.py
+
 # Run the tests: fast, then slow and browser ones, then the solutions; with arguments, what they name
 [group('checks')]
 [positional-arguments]

@@ -1,0 +1,33 @@
+// Two things that styles cannot do. A wide table scrolls by keyboard, too. And a printed page is
+// light, whatever the screen is, and has the answers that stand in closed dropdowns.
+(() => {
+  "use strict";
+
+  const scrollers = () => {
+    for (const box of document.querySelectorAll(".bd-article .pst-scrollable-table-container")) {
+      const wide = box.scrollWidth > box.clientWidth;
+      box.tabIndex = wide ? 0 : -1;
+      if (wide) {
+        box.setAttribute("role", "group");
+        box.setAttribute("aria-label", "Table that scrolls sideways");
+      }
+    }
+  };
+  // Wider text or a narrower window makes a table scroll that did not before.
+  new ResizeObserver(scrollers).observe(document.querySelector(".bd-article"));
+
+  const root = document.documentElement;
+  let screen = null;
+  addEventListener("beforeprint", () => {
+    if (screen) return; // some browsers say it twice
+    screen = { theme: root.dataset.theme, closed: document.querySelectorAll("details.sd-dropdown:not([open])") };
+    root.dataset.theme = "light";
+    for (const dropdown of screen.closed) dropdown.open = true;
+  });
+  addEventListener("afterprint", () => {
+    if (!screen) return;
+    root.dataset.theme = screen.theme;
+    for (const dropdown of screen.closed) dropdown.open = false;
+    screen = null;
+  });
+})();
