@@ -123,7 +123,7 @@ def lead(
         place = reader.named_destinations[name]
         page, top = start + (reader.get_destination_page_number(place) or 0), place.top
     elif uri.startswith(HOST) and file in first:
-        page, top = first[file], NullObject()
+        page, top = first[file], None
     else:
         return bool(uri) and not uri.startswith(HOST)  # a notebook to download has no place
     link.pop("/A", None)

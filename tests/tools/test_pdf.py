@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pdf
 import pytest
@@ -34,6 +35,7 @@ def chapter(file: str, part: str, title: str, links: list[str], pages: int = 2) 
     for _ in range(pages):
         writer.add_blank_page(100, 200)
     last = writer.pages[-1].indirect_reference
+    assert last
     writer.add_named_destination_object(Destination("/here", last, Fit.xyz(0, 150)))
     for target in links:
         made = Link(rect=(0, 0, 10, 10), url="x")
@@ -79,10 +81,8 @@ def test_bookmarks_stand_below_their_parts_at_their_pages() -> None:
             chapter("b/three", "Part 2", "Three", []),
         ]
     )
-    flat = [
-        [(str(x.title), book.get_destination_page_number(x)) for x in group]
-        for group in (x if isinstance(x, list) else [x] for x in book.outline)
-    ]
+    outline: list[Any] = [x if isinstance(x, list) else [x] for x in book.outline]
+    flat = [[(str(x.title), book.get_destination_page_number(x)) for x in g] for g in outline]
     assert flat == [
         [(pdf.TITLE, 0)],
         [("Part 1", 1)],
@@ -120,12 +120,12 @@ def test_the_order_is_that_of_the_contents_with_the_front_page_first() -> None:
 def test_without_a_book_or_a_browser_one_line_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pdf.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     assert pdf.main(tmp_path) == 1
     assert capsys.readouterr().err == (
         "pdf: there is no built page index.html; `just book` makes it\n"
     )
-    monkeypatch.setattr(pdf.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     assert pdf.main(tmp_path) == 1
     assert capsys.readouterr().err == "pdf: no chromium on the PATH; it prints the pages\n"
 
