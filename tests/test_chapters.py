@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("theory", "break", "hysteresis", "plasticity")
+PARTS = ("theory", "break", "hysteresis", "plasticity", "contraction")
 CHAPTERS = sorted(p for part in PARTS for p in (ROOT / "book" / part).glob("*.md"))
 TESTS = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
 
