@@ -47,7 +47,7 @@ def probe_changed_share_bf16(f: Callable[..., Any], rng: np.random.Generator) ->
 
 
 def probe_share_shown(f: Callable[..., Any], rng: np.random.Generator) -> Any:
-    cases = [(0.02, 3e-5), (0.03, 1.1e-4), (0.7, 1e-3), (1.3, 6e-3), (5.0, 0.1)]
+    cases = [(5.0, 2e-5), (0.02, 3e-5), (0.03, 1.1e-4), (0.7, 1e-3), (1.3, 6e-3), (5.0, 0.1)]
     found = [float(f(size, step)) for size, step in cases]
     return [*found, float(f(0.02, -4e-5)), float(f(1.3, -0.1))]
 
@@ -226,8 +226,8 @@ MISTAKES = [
     Mistake("a-digit-off", "share_shown", partial(shown, how=capped, digits=8)),
     Mistake("a-digit-off", "share_shown", partial(shown, how=capped, digits=6)),
     Mistake("another-format", "share_shown", partial(shown, how=capped, digits=10)),
-    Mistake("another-format", "share_shown", partial(shown, how=capped, digits=23)),
     Mistake("as-in-float32", "share_shown", as_in_float32),
+    Mistake("as-in-float32", "share_shown", partial(shown, how=capped, digits=23)),
     Mistake("share-hidden", "share_shown", partial(shown, how=lambda p: 1 - capped(p))),
     Mistake("more-than-all", "share_shown", partial(shown, how=abs)),
     Mistake("sign-of-the-step", "share_shown", partial(shown, how=lambda p: min(1.0, p))),
