@@ -208,9 +208,9 @@ def test_cuda_where_there_is_none_is_one_line(
     [
         ("weight_decay: [-0.001]", ["weight_decay = -0.001", "equal to 0"]),
         ("weight_decay: [much]", ["weight_decay = 'much'", "number"]),
-        ("arm: [imprinted]", ["arm = imprinted", "accepted: fresh, imp"]),
+        ("arm: [imprinted]", ["arm = 'imprinted'", "should be 'fresh', 'imp"]),
         ("decay: [0.1]", ["unknown key decay", "accepted: protocol, s"]),
-        ("protocol: [2]", ["protocol = 2", "version 1", "do not mix"]),
+        ("protocol: [2]", ["protocol = 2", "should be 1"]),
     ],
 )
 def test_a_mistake_in_a_plan_is_one_line_before_anything_is_trained(
