@@ -147,7 +147,7 @@ def draw(ax: Axes, chart: Chart, *, legend: bool = True) -> None:
     if chart.square:
         ax.set_aspect("equal", adjustable="box")
     if legend and any(line.label for line in chart.lines):
-        ax.legend()
+        ax.legend(frameon=bool(chart.field))
 
 
 @dataclass(frozen=True)

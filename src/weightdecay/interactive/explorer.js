@@ -40,7 +40,7 @@
       const { field } = chart;
       if (field) traces.unshift({
         type: "heatmap", x: field.x, y: field.y, z: field.z, zmin: field.zrange[0], zmax: field.zrange[1], colorscale: "Viridis",
-        colorbar: { orientation: "h", y: 1.02, yanchor: "bottom", thickness: 14, title: { text: escape(field.label), side: "top" } },
+        colorbar: { orientation: "h", y: 1.02, yanchor: "bottom", ypad: 0, thickness: 14, title: { text: escape(field.label), side: "top" } },
         hovertemplate: "%{x:.2f}, %{y:.2f}: %{z:.2f}<extra></extra>",
       });
       const side = (label, log, range) => ({ ...axis, title: { text: escape(label) }, type: log ? "log" : "linear",
@@ -48,7 +48,7 @@
       Plotly.react(this.target, traces, {
         ...base, height: this.target.clientHeight,
         legend: { orientation: "h", x: 0, ...(field ? { y: -0.15, yanchor: "top" } : { y: 1.02, yanchor: "bottom" }) },
-        xaxis: side(chart.xlabel, chart.xlog, chart.xrange),
+        xaxis: { ...side(chart.xlabel, chart.xlog, chart.xrange), ...(field ? { constrain: "domain" } : {}) },
         yaxis: { ...side(chart.ylabel, chart.ylog, chart.yrange),
           ...(chart.square ? { scaleanchor: "x", constrain: "domain" } : {}) },
       }, window.wd.options);
