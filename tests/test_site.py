@@ -201,7 +201,8 @@ def explorers() -> list[str]:
 
 
 def test_moving_a_slider_by_keyboard_changes_curve_and_words(site: str, browser: Browser) -> None:
-    drawn = "figure => JSON.stringify(figure.querySelector('.wd-chart').data.map(t => [t.x, t.y]))"
+    drawn = """figure => JSON.stringify(
+      figure.querySelector('.wd-chart').data.map(t => [t.x, t.y, t.z]))"""
     for page in explorers():
         with browser.new_page() as tab:
             tab.goto(site + page)
