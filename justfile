@@ -209,7 +209,7 @@ test *args: _install
 # Build the book and test the site in a browser
 [group('checks')]
 test-site: book
-    @python -m pytest -m site
+    @python -m pytest -n 2 --dist loadfile -m site
 
 # Check style and spelling
 [group('checks')]
