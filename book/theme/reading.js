@@ -14,7 +14,8 @@
     }
   };
   // Wider text or a narrower window makes a table scroll that did not before.
-  new ResizeObserver(scrollers).observe(document.querySelector(".bd-article"));
+  const article = document.querySelector(".bd-article"); // the page of a search has none
+  if (article) new ResizeObserver(scrollers).observe(article);
 
   const root = document.documentElement;
   let screen = null;
