@@ -1,13 +1,10 @@
-"""Tables of the guides that come from files: what remakes a result, on what the book was built,
-and what learners get wrong.
+"""Tables of the guides that come from files: what remakes a result, and what learners get wrong.
 
 A small Sphinx extension; each directive is a function that returns MyST text.
 
     ```{experiments}
     ```
     ```{chapter-sources}
-    ```
-    ```{build-facts}
     ```
     ```{typical-mistakes}
     ```
@@ -16,22 +13,17 @@ A small Sphinx extension; each directive is a function that returns MyST text.
 from __future__ import annotations
 
 import math
-import platform
 import re
 import textwrap
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import psutil
 from course_map import Chapter, FromTheCourse, counted
 from docutils import nodes
 from exercise_cards import parsed
-from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from weightdecay import plan, runs
@@ -207,55 +199,6 @@ class ChapterSources(FromTheCourse):
             raise self.error(str(e)) from e
 
 
-# -------------------------------------------------------------------- what the book was built on
-
-
-def facts() -> dict[str, str]:
-    """Of this build and this machine; no name and no path."""
-    memory = psutil.virtual_memory().total / 2**30
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": (runs.git_commit() or "unknown")[:12],
-        "Python": platform.python_version(),
-        "system": f"{platform.system()}, {platform.machine()}",
-        "CPU": _cpu(),
-        "cores": str(psutil.cpu_count()),
-        "RAM": f"{memory:.1f} GiB",
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    text = info.read_text("utf-8") if info.exists() else ""
-    named = re.search(r"^model name\s*:\s*(.+)$", text, re.M)
-    return named[1] if named else platform.processor() or "unknown"
-
-
-def packages(pyproject: Path = plan.ROOT / "pyproject.toml") -> dict[str, str]:
-    """What the library and the book ask for by name, and the version that is installed."""
-    project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
-    asked = [*project["dependencies"], *project["optional-dependencies"]["book"]]
-    names = sorted({re.split(r"[<>=!~\[; ]", line)[0] for line in asked}, key=str.lower)
-    return {project["name"]: project["version"], **{name: _installed(name) for name in names}}
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-class BuildFacts(SphinxDirective):
-    """Made again on every build, as no file says when they change."""
-
-    def run(self) -> list[nodes.Node]:
-        self.env.note_reread()
-        text = table(("build", ""), facts().items())
-        installed = ((f"`{name}`", number) for name, number in packages().items())
-        return parsed(self, f"{text}\n\n{table(('package', 'version'), installed)}")
-
-
 # ------------------------------------------------------------------------ what learners get wrong
 
 
@@ -287,25 +230,8 @@ class TypicalMistakes(SphinxDirective):
         return parsed(self, typical_mistakes(found))
 
 
-# ------------------------------------------------------------------------------- the run times
-
-
-class SpelledOutcomes(SphinxPostTransform):
-    """The outcome in the table of run times as a word: many a font lacks the signs."""
-
-    default_priority = 9  # after the table is made, before its links are resolved
-    words: ClassVar = {"✅": "ok", "❌": "failed"}
-
-    def run(self, **_: Any) -> None:
-        for text in list(self.document.findall(nodes.Text)):
-            if text in self.words:
-                text.parent.replace(text, nodes.Text(self.words[text]))
-
-
 def setup(app: Any) -> dict[str, bool]:
-    app.add_post_transform(SpelledOutcomes)
     app.add_directive("experiments", Experiments)
     app.add_directive("chapter-sources", ChapterSources)
-    app.add_directive("build-facts", BuildFacts)
     app.add_directive("typical-mistakes", TypicalMistakes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from pkgutil import resolve_name
 
+import build_facts
 import course_map
 import guides
 import metrics_catalog
@@ -72,7 +73,7 @@ def test_links_lead_to_pages_equations_and_terms_that_exist(page: str) -> None:
 @pages
 def test_directives_are_registered_by_the_modules_of_the_book(page: str) -> None:
     known = {"nb-exec-table"}
-    for name in ("course_map", "metrics_catalog", "guides"):
+    for name in ("course_map", "metrics_catalog", "guides", "build_facts"):
         source = (BOOK / f"{name}.py").read_text("utf-8")
         known |= set(re.findall(r'add_directive\("([\w-]+)"', source))
         config = (plan.ROOT / "_config.yml").read_text("utf-8")
@@ -337,11 +338,11 @@ def test_no_chapter_that_reads_results_goes_without_a_command(chapters: list[Cha
 
 
 def test_packages_are_those_that_the_project_names_and_facts_name_no_place() -> None:
-    found = guides.packages()
+    found = build_facts.packages()
     assert found["torch"] == version("torch")
     assert found["jupyter-book"] == version("jupyter-book")
     assert "not installed" not in found.values()
-    facts = guides.facts()
+    facts = build_facts.facts()
     assert all(facts.values())
     assert not any(str(Path.home()) in value or str(plan.ROOT) in value for value in facts.values())
 
