@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -431,11 +433,21 @@ def read_back(values: list[Any]) -> list[Any]:
     return [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all experiments: those that start from one base model train it once."""
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", EXPERIMENTS, ids=lambda p: p.name)
 def test_the_quick_part_of_every_experiment_is_reproduced(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", lambda: nullcontext(str(trained)))
     before = contents(folder)
     code = command.main(["reproduce", str(folder), "--quick"])
     out = capsys.readouterr().out
