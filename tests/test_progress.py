@@ -128,7 +128,7 @@ def test_what_is_stored_by_others_is_left_out(page: Page) -> None:
 
 
 def test_a_browser_that_stores_nothing_says_so(page: Page) -> None:
-    page.evaluate("Storage.prototype.setItem = () => { throw new DOMException('no') }")
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new DOMException('no') } }")
     page.get_by_role("button", name="Chapter read").click()
     assert count(page).startswith("1 of 2 chapters read")
     assert count(page).endswith("save a file before you leave.")
