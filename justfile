@@ -194,8 +194,9 @@ pdf: book
 test *args: _install
     #!/bin/sh
     set -eu
+    # Two files at a time, each on one core: threads that wait for each other cost more than they bring.
+    export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
     if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
-    # Two files at a time: most tests use one core.
     python -m pytest -n 2 --dist loadfile -m "not slow and not browser and not site"
     if command -v chromium > /dev/null; then
         python -m pytest -n 2 --dist loadfile -m "(slow or browser) and not site"

@@ -115,6 +115,8 @@ def test_wrong_answer_symptom_three_hints_right_answer_score(lab: str, tmp_path:
         expect.set_options(timeout=PATIENCE)
         page.goto(lab)
         page.locator(".jp-CodeCell").nth(3).wait_for()
+        # JupyterLab runs nothing, and says nothing, if it is asked before the kernel answers.
+        page.get_by_role("button", name="Python 3 (ipykernel) | Idle").wait_for()
 
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
