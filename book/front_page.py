@@ -80,10 +80,10 @@ def svg(record: Record) -> str:
         parts.append(_text(LEFT - 6, y(value) + 4, f"{value:.1f}", "end"))
     parts += [_text(x(k), HEIGHT - 24, setting, "middle") for k, setting in enumerate(settings)]
     for number, (arm, points) in enumerate(found.items()):
-        colour, mark, _ = ARMS[arm]
+        color, mark, _ = ARMS[arm]
         at = [x(k) + 10 * number - 5 for k in range(len(points))]
         line = "L".join(f"{c:.1f} {y(m):.1f}" for c, (_, _, m) in zip(at, points, strict=True))
-        parts.append(f'<g stroke="{colour}" fill="{colour}"><path class="line" d="M{line}"/>')
+        parts.append(f'<g stroke="{color}" fill="{color}"><path class="line" d="M{line}"/>')
         for c, (setting, claimed, measured) in zip(at, points, strict=True):
             if bounds := (record.interval or {}).get(f"{arm} at {setting}"):
                 low, high_end = (f"{y(bound):.1f}" for bound in bounds)
@@ -122,8 +122,8 @@ def words(record: Record) -> str:
 def legend() -> str:
     """The key, as HTML."""
     entries = []
-    for colour, shape, told in ARMS.values():
-        sample = f'<g fill="{colour}">{_mark(shape, 8, 8, 5, "full")}</g>'
+    for color, shape, told in ARMS.values():
+        sample = f'<g fill="{color}">{_mark(shape, 8, 8, 5, "full")}</g>'
         entries.append(f'<svg viewBox="0 0 16 16" aria-hidden="true">{sample}</svg>{told}')
     entries.append("open: claimed, filled: measured")
     return "".join(f"<span>{entry}</span>" for entry in entries)

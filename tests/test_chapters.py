@@ -49,6 +49,16 @@ def test_every_drawn_figure_has_alt_text_caption_and_name(chapter: Path) -> None
 
 
 @chapters
+def test_every_figure_is_named_in_the_text_and_no_number_is_typed_by_hand(chapter: Path) -> None:
+    text = chapter.read_text("utf-8")
+    drawn = set(re.findall(r"\bname: (fig-[\w-]+)$", text, re.M))
+    assert drawn <= set(re.findall(r"\{numref\}`([\w-]+)`", text))
+    prose = re.sub(r"```\{code-cell\}.*?\n```", "", text, flags=re.S)
+    # Of our own: a paper's figure is cited with the paper.
+    assert not re.findall(r"\b(?:figures?|fig\.|tables?) \d+(?![^.\n]*\{cite)", prose, re.I)
+
+
+@chapters
 def test_tests_that_a_chapter_names_exist(chapter: Path) -> None:
     text = chapter.read_text("utf-8")
     for name in re.findall(r"(?<!})`(test_[a-z0-9_]+)`", text):

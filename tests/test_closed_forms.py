@@ -235,7 +235,7 @@ def test_over_many_steps_momentum_turns_a_vector_as_far() -> None:
 def test_scale_invariant_weights_settle_at_the_predicted_norm_and_rotation(
     rule: Rule, learning_rate: float, weight_decay: float, start: float
 ) -> None:
-    """Regression on labels of noise with a normalised weight vector, one fresh batch a step."""
+    """Regression on labels of noise with a normalized weight vector, one fresh batch a step."""
     generator = torch.Generator().manual_seed(3)
     direction = torch.randn(100, generator=generator, dtype=torch.float64)
     w = nn.Parameter(start * direction / direction.norm())

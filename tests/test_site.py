@@ -121,12 +121,12 @@ def test_every_page_has_a_title_and_one_heading(visits: list[Visit]) -> None:
             assert seen.saw["heading"] == 1, seen
 
 
-def test_follows_the_colours_of_the_system(visits: list[Visit]) -> None:
+def test_follows_the_colors_of_the_system(visits: list[Visit]) -> None:
     for seen in visits:
         assert seen.saw["theme"] == seen.window.split(", ")[1], seen
 
 
-def test_toggle_changes_the_colours(site: str, browser: Browser) -> None:
+def test_toggle_changes_the_colors(site: str, browser: Browser) -> None:
     context = browser.new_context(**WINDOWS["wide, light"])
     tab = context.new_page()
     tab.goto(site)

@@ -164,7 +164,7 @@ def noise_equilibrium_rms(learning_rate: float, weight_decay: float, beta1: floa
 def scale_invariant_norm(learning_rate: float, weight_decay: float, unit_gradient: float) -> float:
     """Norm at which scale-invariant weights settle under SGD: ((eta / 2 lambda) g^2)^(1/4).
 
-    Weights before a normalisation have a gradient orthogonal to them that shrinks as 1 / norm, so
+    Weights before a normalization have a gradient orthogonal to them that shrinks as 1 / norm, so
     each step adds eta^2 g^2 / norm^2 to the squared norm and decay takes 2 eta lambda norm^2 away
     (van Laarhoven, arXiv 1706.05350; Wan et al., arXiv 2006.08419). Infinite without decay.
 
@@ -204,7 +204,7 @@ def rotation_per_step(learning_rate: float, weight_decay: float, beta1: float = 
 def ridge_shrinkage(singular_values: Tensor, weight_decay: float) -> Tensor:
     """Share of the least-squares solution that an L2 penalty leaves, one for each direction.
 
-    Minimising |Xw - y|^2 / 2 + (lambda / 2) |w|^2 keeps sigma^2 / (sigma^2 + lambda) along the
+    Minimizing |Xw - y|^2 / 2 + (lambda / 2) |w|^2 keeps sigma^2 / (sigma^2 + lambda) along the
     direction of X with singular value sigma (Hastie, Tibshirani & Friedman, The Elements of
     Statistical Learning, section 3.4.1). Where sigma = lambda = 0 nothing is determined: NaN.
 
@@ -231,7 +231,7 @@ def gradient_flow_shrinkage(singular_values: Tensor, time: float) -> Tensor:
 def soft_threshold(singular_values: Tensor, weight_decay: float) -> Tensor:
     """Singular values of the best A B^T under L2 on both factors: max(d - lambda, 0).
 
-    Minimising |A B^T - D|^2 / 2 + (lambda / 2)(|A|^2 + |B|^2) is minimising with the nuclear norm,
+    Minimizing |A B^T - D|^2 / 2 + (lambda / 2)(|A|^2 + |B|^2) is minimizing with the nuclear norm,
     which equals (|A|^2 + |B|^2) / 2 there: small singular values of D vanish, not only shrink
     (Srebro et al., NeurIPS 2004; Cai et al., arXiv 0810.3286). True of an L2 penalty; AdamW's
     decay lowers ranks as well (Kobayashi et al., arXiv 2410.23819) but not to these values.

@@ -22,7 +22,7 @@ from weightdecay.rules import (
     adam_l2,
     adamw,
     adamw_to_init,
-    labelled,
+    labeled,
     sgd_decoupled,
     sgd_l2,
 )
@@ -40,7 +40,7 @@ RULES: dict[Rule, Kind] = {
 WORDS: dict[Kind, str] = {
     "none": "no decay",
     "L2": "L2: lambda w is added to the gradient",
-    "L2 under Adam": "L2: lambda w is added to the gradient, then normalised by Adam",
+    "L2 under Adam": "L2: lambda w is added to the gradient, then normalized by Adam",
     "decoupled": "decoupled: w is multiplied by 1 - eta lambda beside the gradient step",
     "toward the initial weights": "decoupled, toward the initial weights instead of zero",
     "unknown": "weight decay of a kind not known here",
@@ -141,7 +141,7 @@ def _warnings(
     for number, (group, found) in enumerate(zip(optimizer.param_groups, groups, strict=True)):
         if found.kind == "none":
             continue
-        members = [(p, names.get(id(p), label)) for p, label in labelled(group, number)]
+        members = [(p, names.get(id(p), label)) for p, label in labeled(group, number)]
         if found.kind == "L2 under Adam":
             yield (
                 f"group {number}: Adam's weight_decay is an L2 penalty, not AdamW's decay: divided "

@@ -1,7 +1,7 @@
 """One matplotlib style and palette for every figure of the course.
 
 Figures keep a light face in dark mode, as a card on the page: text on it stays readable whatever
-the page's colours are.
+the page's colors are.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-# Okabe and Ito's palette: told apart by colour-blind readers.
+# Okabe and Ito's palette: told apart by color-blind readers.
 BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
 )  # fmt: skip
-GREY = "#57606a"
-WEIGHT_DECAY_COLOURS = {0.0: ORANGE, 0.1: BLUE, 0.5: GREEN, 10.0: PURPLE, 30.0: AMBER}
+GRAY = "#57606a"
+WEIGHT_DECAY_COLORS = {0.0: ORANGE, 0.1: BLUE, 0.5: GREEN, 10.0: PURPLE, 30.0: AMBER}
 
 
 def style() -> None:
@@ -47,9 +47,9 @@ def style() -> None:
 
 
 def seeds(
-    ax: Axes, x: ArrayLike, runs: Sequence[ArrayLike], *, colour: str, label: str, dash: str = "-"
+    ax: Axes, x: ArrayLike, runs: Sequence[ArrayLike], *, color: str, label: str, dash: str = "-"
 ) -> None:
     """Mean over seeds as a line, their whole range as a band. `runs` is (seeds, len(x))."""
     values = np.asarray(runs, dtype=float)
-    ax.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
-    ax.plot(x, values.mean(0), color=colour, linestyle=dash, label=label)
+    ax.fill_between(x, values.min(0), values.max(0), color=color, alpha=0.18, linewidth=0)
+    ax.plot(x, values.mean(0), color=color, linestyle=dash, label=label)

@@ -70,7 +70,7 @@ def sgd_decoupled(w: Tensor, g: Tensor, state: State, s: Settings) -> Tensor:
 
 def adam_l2(w: Tensor, g: Tensor, state: State, s: Settings) -> Tensor:
     """Adam (arXiv 1412.6980) on the loss plus (lambda / 2) |w|^2; ``Adam(weight_decay=...)``."""
-    g = g + s.weight_decay * w  # the decay: in the gradient, so Adam normalises its size away
+    g = g + s.weight_decay * w  # the decay: in the gradient, so Adam normalizes its size away
     return w - s.lr * _adam_direction(g, state, s)
 
 
@@ -160,7 +160,7 @@ class RuleOptimizer(Optimizer):
                 loss = closure()
         settings = [_settings(group) for group in self.param_groups]
         for number, group in enumerate(self.param_groups):
-            for p, label in labelled(group, number):
+            for p, label in labeled(group, number):
                 if p.grad is not None and p.isnan().any():
                     raise ValueError(
                         f"{label}, shape {tuple(p.shape)}, holds {int(p.isnan().sum())} NaN: "
@@ -180,7 +180,7 @@ def _settings(group: dict[str, Any]) -> Settings:
     )
 
 
-def labelled(group: dict[str, Any], number: int) -> Iterator[tuple[nn.Parameter, str]]:
+def labeled(group: dict[str, Any], number: int) -> Iterator[tuple[nn.Parameter, str]]:
     """Parameters with their name if the optimizer was given names, else with their place."""
     for i, p in enumerate(group["params"]):
         yield p, group["param_names"][i] if "param_names" in group else f"group {number}[{i}]"

@@ -231,7 +231,7 @@ def test_the_columns_are_every_probe_under_both_labels_and_the_whitened_one(
 
 @pytest.mark.usefixtures("small")
 def test_the_linear_probe_is_scikit_learns_with_c_chosen_apart() -> None:
-    """Features of different sizes standardised on the points to fit; C by the points to choose;
+    """Features of different sizes standardized on the points to fit; C by the points to choose;
     the score by the points to score: assembled here from scikit-learn's own parts."""
     seed = 4
     read = planted(noise(seed), seed, 1.0)
@@ -248,7 +248,7 @@ def test_the_linear_probe_is_scikit_learns_with_c_chosen_apart() -> None:
         scores.append((apart, final))
     best = max(scores, key=lambda pair: pair[0])[1]
     assert 0.55 < best < 0.95  # neither trivial nor chance
-    # One point in 400 may lie on the line, as float32 and float64 standardise.
+    # One point in 400 may lie on the line, as float32 and float64 standardize.
     assert row["linear/outputs/checkerboard"] == pytest.approx(best, abs=1.1 / 400)
 
 
@@ -332,7 +332,7 @@ def test_effective_rank_has_its_closed_forms(spreads: list[float], wanted: float
     the cloud lies nor its size counts."""
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(200, len(spreads), generator=rng, dtype=torch.float64)
-    axes = torch.linalg.qr(x - x.mean(0)).Q  # centred and orthonormal
+    axes = torch.linalg.qr(x - x.mean(0)).Q  # centered and orthonormal
     turn = torch.linalg.qr(torch.randn(6, 6, generator=rng, dtype=torch.float64)).Q
     features = 40 * (axes * torch.tensor(spreads, dtype=torch.float64)) @ turn[: len(spreads)] + 9
     found = cloud(features, features, x[:, :1], x[:, :1])["dimensions/core"]

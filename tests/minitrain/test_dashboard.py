@@ -420,9 +420,9 @@ def test_the_words_of_a_trained_run_are_its_numbers(trained: list[Run]) -> None:
 def test_every_control_has_a_name(pair: list[Run]) -> None:
     html, document = page(pair)
     inside = re.findall(r"<label>.*?</label>", ours(html), re.DOTALL)
-    labelled = sum(label.count("<input") + label.count("<select") for label in inside)
+    labeled = sum(label.count("<input") + label.count("<select") for label in inside)
     named = sum("aria-label" in a for a, _ in document.all("select"))
-    assert len(document.all("input")) + len(document.all("select")) == labelled + named
+    assert len(document.all("input")) + len(document.all("select")) == labeled + named
     assert document.all("html", lang="en")
     assert document.text("button")
 
@@ -611,10 +611,10 @@ def test_number_keeps_six_digits_of_finite_values(value: object, expected: float
     assert panels.number(value) == expected
 
 
-def test_the_palette_is_one_for_the_colour_blind() -> None:
+def test_the_palette_is_one_for_the_color_blind() -> None:
     okabe_ito = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"}
     script = (Path(dashboard.__file__).parent / "dashboard.js").read_text("utf-8")
-    line = next(line for line in script.splitlines() if "const COLOURS" in line)
-    colours = re.findall(r"#[0-9A-F]{6}", line)
-    assert len(colours) == len(set(colours)) >= 5
-    assert set(colours) <= okabe_ito
+    line = next(line for line in script.splitlines() if "const COLORS" in line)
+    colors = re.findall(r"#[0-9A-F]{6}", line)
+    assert len(colors) == len(set(colors)) >= 5
+    assert set(colors) <= okabe_ito

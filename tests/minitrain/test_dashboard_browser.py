@@ -242,13 +242,13 @@ def test_unchecking_a_run_removes_it_from_every_chart(open_page: Open, compared:
     page = open_page(compared)
     names = ("18-control", "18-break-wd0")
     both = {panel: len(traces(page, panel)) for panel in (*LINES, "accuracy", "slices")}
-    colour = traces(page, "gap")[1]["color"]
+    color = traces(page, "gap")[1]["color"]
     page.get_by_role("checkbox", name=names[0]).uncheck()
     for panel, count in both.items():
         left = traces(page, panel)
         assert len(left) == count / 2
         assert all(t["name"].startswith(names[1]) for t in left)
-    assert traces(page, "gap")[0]["color"] == colour  # it keeps its own
+    assert traces(page, "gap")[0]["color"] == color  # it keeps its own
     page.get_by_role("checkbox", name=names[1]).uncheck()
     assert all(traces(page, panel) == [] for panel in both)
     for name in names:

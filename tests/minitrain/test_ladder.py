@@ -284,7 +284,7 @@ def test_without_norms_in_both_runs_rung_2_has_no_evidence(tmp_path: Path) -> No
     assert rung.evidence
 
 
-# Rung 3: memorised or learned
+# Rung 3: memorized or learned
 
 
 def third(tmp_path: Path, less: int, more: int, final: Mapping[str, float] = {}) -> Rung:

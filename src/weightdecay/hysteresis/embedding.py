@@ -120,7 +120,7 @@ def planes(x: Array, seed: int) -> dict[str, Array]:
 
     Args:
         x: features (N, d). Their size as a whole does not matter, their shape does, so nothing is
-            standardised: t-SNE and PCA see what the article's did.
+            standardized: t-SNE and PCA see what the article's did.
     """
     x = x - x.mean(0)
     x = x / x.std()
@@ -218,7 +218,7 @@ def write(folder: Path = FOLDER, parent: Path = plan.RUNS) -> Path:
 
 
 def _rounded(z: Array) -> list[list[float]]:
-    """x and y of a plane, centred and within ±1, to three digits."""
+    """x and y of a plane, centered and within ±1, to three digits."""
     z = z - z.mean(0)
     scaled: list[list[float]] = (z / np.abs(z).max()).round(3).T.tolist()
     return scaled

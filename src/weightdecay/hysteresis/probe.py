@@ -182,7 +182,7 @@ def geometry(read: dict[str, dict[str, Tensor]], name: str) -> list[dict[str, fl
     """What kind of cloud the features are, network by network.
 
     ``R2/NAME``: how much of the points' coordinates a linear map reads off them (least squares on
-    the points to fit, scored on those to score); ``dimensions/NAME``: effective rank of the centred
+    the points to fit, scored on those to score); ``dimensions/NAME``: effective rank of centered
     features, exp of the entropy of their singular values (Roy & Vetterli 2007). A smooth line has
     one dimension.
     """
@@ -192,14 +192,14 @@ def geometry(read: dict[str, dict[str, Tensor]], name: str) -> list[dict[str, fl
             (read[part][name][i].double(), read[part]["coordinates"][i].double())
             for part in ("fit", "test")
         )
-        centre = x.mean(0)
+        center = x.mean(0)
         design, design_test = (
-            torch.cat([t - centre, torch.ones_like(t[:, :1])], 1) for t in (x, x_test)
+            torch.cat([t - center, torch.ones_like(t[:, :1])], 1) for t in (x, x_test)
         )
         map_ = torch.linalg.lstsq(design.cpu(), c.cpu(), driver="gelsd").solution
         residual = ((design_test.cpu() @ map_ - c_test.cpu()) ** 2).sum()
         total = ((c_test - c_test.mean(0)) ** 2).sum()
-        s = torch.linalg.svdvals(x - centre)
+        s = torch.linalg.svdvals(x - center)
         p = s / s.sum()
         entropy = -torch.special.xlogy(p, p).sum()
         found.append(

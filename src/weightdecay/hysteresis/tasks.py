@@ -74,7 +74,7 @@ def shifted_checkerboard(x: Tensor, seed: int = 0) -> Tensor:
 def random_cells(x: Tensor, seed: int = 0) -> Tensor:
     """A label for each of the 36 unit cells, drawn from the seed: walls without order.
 
-    Each ring of cells around the centre has as many of one label as of the other.
+    Each ring of cells around the center has as many of one label as of the other.
     """
     rng = generator(seed, "random cells")
     edge = (torch.arange(6) - 2.5).abs()
@@ -109,7 +109,7 @@ def saddle(x: Tensor, seed: int = 0) -> Tensor:
 
 
 def scrambled(x: Tensor, seed: int = 0) -> Tensor:
-    """A normal value for each of the 144 cells of half a unit: neighbours have nothing in common.
+    """A normal value for each of the 144 cells of half a unit: neighbors have nothing in common.
 
     Its standard deviation is that of the saddle on the square, 0.76.
     """

@@ -30,14 +30,14 @@ from weightdecay import figures
 
 # Set by the book's build: where its pages find the one shared copy of the scripts.
 ASSETS_VARIABLE = "WEIGHTDECAY_ASSETS"
-COLOURS = {
+COLORS = {
     "blue": figures.BLUE,
     "orange": figures.ORANGE,
     "green": figures.GREEN,
     "purple": figures.PURPLE,
     "amber": figures.AMBER,
     "sky": figures.SKY,
-    "grey": figures.GREY,
+    "gray": figures.GRAY,
     "white": "#ffffff",
     "black": "#000000",
 }
@@ -75,7 +75,7 @@ class Line:
     x: ArrayLike
     y: ArrayLike
     label: str = ""
-    colour: str = "blue"
+    color: str = "blue"
     dash: Literal["solid", "dash", "dot", "none"] = "solid"
     markers: bool = False
     width: float = 2.0
@@ -129,7 +129,7 @@ def draw(ax: Axes, chart: Chart, *, legend: bool = True) -> None:
         ax.plot(
             line.x,
             line.y,
-            color=COLOURS[line.colour],
+            color=COLORS[line.color],
             linestyle=DASHES.get(line.dash, "none"),
             marker="o" if line.markers else None,
             markersize=4,
@@ -198,7 +198,7 @@ class Explorer:
                 x, line["y"] = rounded(line["x"]), rounded(line["y"])
                 # Lines of a chart often share their x, which would be half of the page.
                 line["x"], before = None if x == before else x, x
-                line["colour"] = COLOURS[line["colour"]]
+                line["color"] = COLORS[line["color"]]
             if field := chart["field"]:
                 field["x"], field["y"] = rounded(field["x"]), rounded(field["y"])
                 field["z"] = [rounded(row, 3) for row in field["z"]]

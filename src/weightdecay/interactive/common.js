@@ -1,4 +1,4 @@
-// What the dashboard and the explorers share: theme, colours, and loading Plotly once a page.
+// What the dashboard and the explorers share: theme, colors, and loading Plotly once a page.
 window.wd ??= (() => {
   "use strict";
   const script = document.currentScript;
@@ -25,7 +25,7 @@ window.wd ??= (() => {
     return loading;
   };
 
-  // Colours and sizes of a chart that follow the page.
+  // Colors and sizes of a chart that follow the page.
   const layout = (root) => {
     const style = getComputedStyle(root);
     const ink = style.getPropertyValue("--wd-ink").trim();

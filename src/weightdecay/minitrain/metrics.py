@@ -1,7 +1,7 @@
 """What is measured at every evaluation, and how.
 
 Keys are flat (``norm/embedding``, ``accuracy/val/irregular``), one number each, so a metrics file
-is a table. The catalogue with units and readings is in the lab chapter.
+is a table. The catalog with units and readings is in the lab chapter.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from weightdecay.minitrain import corpus, differences, recipe
 from weightdecay.runs import CONFIG, RESULTS, Run, RunError
 
 CLIMBS, HOLDS = 2.0, 1.25  # growth of a norm over its initial value
-MEMORISED, SIGNIFICANT = 0.95, 0.05  # training accuracy; p-value
+MEMORIZED, SIGNIFICANT = 0.95, 0.05  # training accuracy; p-value
 MARGIN = 0.05  # nats by which an over-decayed run's losses must lie above the control's
 
 DECAY = "optimizer.weight_decay"
@@ -189,23 +189,23 @@ def mcnemar(wrong_a: set[tuple[str, str, str]], wrong_b: set[tuple[str, str, str
 
 
 def memorised_or_learned(less: Run, more: Run) -> Rung:
-    """Rung 3: memorised or learned, by slice?"""
-    claim = "With less decay the model memorised the training sentences; with more it learned."
+    """Rung 3: memorized or learned, by slice?"""
+    claim = "With less decay the model memorized the training sentences; with more it learned."
     threshold = (
-        f"training accuracy of the run with less decay is {MEMORISED:.0%} or more in both slices, "
+        f"training accuracy of the run with less decay is {MEMORIZED:.0%} or more in both slices, "
         f"and it gets more validation cells wrong, exact McNemar p < {SIGNIFICANT}"
     )
     for run in (less, more):
         if run.results is None:
             missing = [f"{run.name} is not finished: it has no readable {RESULTS}."]
             return Rung(3, claim, threshold, NO_EVIDENCE, missing, _finish(run))
-    evidence, memorised = [], True
+    evidence, memorized = [], True
     for name in ("regular", "irregular"):
         parts = []
         for run in (less, more):
             train, val = (run.final[f"accuracy/{s}/{name}"] for s in ("train", "val"))
             parts.append(f"train {train:.0%}, validation {val:.0%} in {run.name}")
-        memorised &= less.final[f"accuracy/train/{name}"] >= MEMORISED
+        memorized &= less.final[f"accuracy/train/{name}"] >= MEMORIZED
         evidence.append(f"{name}: {'; '.join(parts)}")
     wrong_less, wrong_more = _wrong(less, "val"), _wrong(more, "val")
     p = mcnemar(wrong_less, wrong_more)
@@ -214,8 +214,8 @@ def memorised_or_learned(less: Run, more: Run) -> Rung:
         f"and {more.name} {len(wrong_more)}; {len(wrong_less - wrong_more)} only the first, "
         f"{len(wrong_more - wrong_less)} only the second (exact McNemar p = {p:.2g})."
     )
-    if all(more.final[f"accuracy/train/{n}"] >= MEMORISED for n in ("regular", "irregular")):
-        evidence.append(f"{more.name}, too, writes {MEMORISED:.0%} or more of each training slice.")
+    if all(more.final[f"accuracy/train/{n}"] >= MEMORIZED for n in ("regular", "irregular")):
+        evidence.append(f"{more.name}, too, writes {MEMORIZED:.0%} or more of each training slice.")
     parts_of_gap = [run.final.get(k) for run in (less, more) for k in ("gap_form", "gap_features")]
     if None not in parts_of_gap:
         gaps = (
@@ -232,7 +232,7 @@ def memorised_or_learned(less: Run, more: Run) -> Rung:
         3,
         claim,
         threshold,
-        SUPPORTED if memorised and worse else NOT_SUPPORTED,
+        SUPPORTED if memorized and worse else NOT_SUPPORTED,
         evidence,
         ""
         if p < SIGNIFICANT

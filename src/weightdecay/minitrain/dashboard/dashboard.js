@@ -2,11 +2,11 @@
 // The data lie in a JSON script inside each element; Python (panels.py) says what is drawn.
 (() => {
   "use strict";
-  // Okabe and Ito's palette, less its yellow: told apart by the colour-blind, on light and dark.
-  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+  // Okabe and Ito's palette, less its yellow: told apart by the color-blind, on light and dark.
+  const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
   const X_TITLES = { step: "step", epoch: "epoch", dose: "dose, sum of η·λ" };
   const { dark, escape } = window.wd;
-  const colour = (i) => COLOURS[i % COLOURS.length];
+  const color = (i) => COLORS[i % COLORS.length];
 
   // Exponential moving average, as training dashboards draw it; gaps stay gaps.
   const smooth = (values, weight) => {
@@ -51,7 +51,7 @@
           menu: element.querySelector(".wd-variant") };
       });
       for (const swatch of root.querySelectorAll(".wd-swatch")) {
-        swatch.style.background = colour(Number(swatch.dataset.setting));
+        swatch.style.background = color(Number(swatch.dataset.setting));
       }
       this.controls.addEventListener("input", () => this.draw());
       this.controls.addEventListener("submit", (event) => event.preventDefault());
@@ -112,7 +112,7 @@
       }
       for (const group of groups.values()) {
         const setting = this.page.runs[group[0].run].setting;
-        const hue = colour(setting);
+        const hue = color(setting);
         const many = this.bySetting[setting].length > 1;
         const drawn = group.map((s) => ({
           name: this.page.runs[s.run].name, dash: s.dash, label: s.label,
@@ -171,7 +171,7 @@
         });
         const name = escape(group.length > 1 ? this.together(setting, group.length)
           : this.page.runs[group[0].run].name);
-        traces.push({ type: "bar", x: slices, y: mean, name, marker: { color: colour(setting) },
+        traces.push({ type: "bar", x: slices, y: mean, name, marker: { color: color(setting) },
           showlegend: false, offsetgroup: String(setting),
           hovertemplate: `%{x}: %{y:.1%}<extra>${name}</extra>` });
         if (group.length < 2) continue;

@@ -290,7 +290,7 @@ def build(runs: Sequence[Run]) -> Page:
         "slices",
         "Accuracy by slice at the end",
         "exact match",
-        "A slice that is high in train and low in validation was memorised.",
+        "A slice that is high in train and low in validation was memorized.",
         {"by regularity": _bars(runs, SLICES), "validation by tense": _bars(runs, TENSE_SLICES)},
         kind="bars",
         text=_bars_in_words(runs, SLICES),
