@@ -233,7 +233,7 @@ def test_without_scripts_the_words_and_a_static_figure_remain(site: str, browser
 def test_a_heading_of_the_ledger_sorts_it_and_turns_it_round(site: str, browser: Browser) -> None:
     page = browser.new_page()
     page.goto(site + "claims.html")
-    rows = page.locator("table.sortable tbody tr")
+    rows = page.locator("table.sortable > tbody > tr")
     ids = "rows => rows.map(row => row.cells[0].textContent)"
     written = rows.evaluate_all(ids)
     assert sorted(written) == sorted(record.id for record in claims.read())

@@ -3,7 +3,7 @@
 document.addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll("table.sortable")) {
     const body = table.tBodies[0];
-    table.querySelectorAll("thead th").forEach((heading, column) => {
+    [...table.tHead.rows[0].cells].forEach((heading, column) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...heading.childNodes);
@@ -16,7 +16,7 @@ document.addEventListener("DOMContentLoaded", () => {
         );
         if (down) rows.reverse();
         body.append(...rows);
-        for (const other of table.querySelectorAll("thead th")) other.removeAttribute("aria-sort");
+        for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
         heading.setAttribute("aria-sort", down ? "descending" : "ascending");
       });
     });

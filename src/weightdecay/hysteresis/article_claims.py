@@ -173,7 +173,10 @@ def h8(claim: Claim) -> None:
     )
     left = own_labels("mlp/outputs", ORDINARY)
     claim.direction("a memory helps with its own labels at 1e-4 (crossed, MLP)", left, +1)
-    claim.add("the same, linear probe", own_labels("linear/outputs", ORDINARY))
+    claim.add(
+        "help of a memory with its own labels at 1e-4 (crossed, linear)",
+        own_labels("linear/outputs", ORDINARY),
+    )
     nothing_left(claim, "it no longer does at 1e-2", own_labels("mlp/outputs", STRONG))
     claim.add(
         "imprint less norm-matched fresh weights at 1e-4",
@@ -188,7 +191,8 @@ def h9(claim: Claim) -> None:
         +1,
     )
     claim.add(
-        "the same at AdamW's lambda 1e-3, dose 0.0008", advantage(ARTICLE, PEAK, rule="adamw")
+        "imprint above the control at AdamW's lambda 1e-3, dose 0.0008",
+        advantage(ARTICLE, PEAK, rule="adamw"),
     )
     claim.add(
         "imprint's norm after AdamW at dose 0.8",

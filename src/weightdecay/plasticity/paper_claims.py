@@ -229,7 +229,7 @@ def p11(claim: Claim) -> None:
         "1.0 forgets more than 0.1, fixed rate", less(forgotten(LARGE), forgotten(DEFAULT)), +1
     )
     matched = less(forgotten(LARGE, start="norm_matched"), forgotten(DEFAULT))
-    e = claim.add("the same with the norms of 0.1", matched)
+    e = claim.add("1.0 with the norms of 0.1 forgets more", matched)
     for task in ("sums", "agreement"):
         column = f"upstream/{task}"
         change = less(base(column, LARGE), base(column, DEFAULT))
