@@ -71,7 +71,7 @@ def answers(run: Run) -> dict[str, float]:
 
 LABELS = {
     "dose": "Dose",
-    "left": "Left of a weight without gradients",
+    "left": "Left of a weight that gets no gradient",
     "tau": "Timescale at the peak",
     "share": "That is",
     "needed": "λ for the wanted dose",
