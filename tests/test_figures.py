@@ -19,7 +19,7 @@ PALETTE = {
     for name in ("BLUE", "ORANGE", "GREEN", "PURPLE", "AMBER", "SKY", "GRAY")
 }
 # What is seen, on linear sRGB, at full severity: Machado, Oliveira & Fernandes 2009, table 1.
-SEEN = {
+SEEN: dict[str, npt.ArrayLike] = {
     "by most": np.eye(3),
     "protanopia": [
         [0.152286, 1.052583, -0.204868],
