@@ -13,6 +13,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import nbformat
 import pytest
+from course_map import course
 from playwright.sync_api import Browser, ConsoleMessage, Request, Response, Route
 from progress import chapters
 
@@ -248,6 +249,25 @@ def test_a_heading_of_the_ledger_sorts_it_and_turns_it_round(site: str, browser:
     verdicts = rows.evaluate_all("rows => rows.map(row => row.cells[1].textContent)")
     assert verdicts == sorted(verdicts)
     assert heading.get_attribute("aria-sort") is None
+    page.close()
+
+
+def test_the_ledger_shows_what_was_claimed_beside_what_was_measured(
+    site: str, browser: Browser
+) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(site + "claims.html")
+    names = {c.file: c.title for part in course().values() for c in part}
+    for record in claims.read():
+        row = page.locator(f"#claim-{record.id}")
+        assert row.locator("td").nth(1).inner_text() == str(record.verdict)
+        quantities = row.locator("table tbody th").all_inner_texts()
+        assert {*quantities} == {*record.claimed, *(record.measured or {}), *(record.held or {})}
+        for name, value in record.claimed.items():
+            cells = row.locator("table tbody tr").nth(quantities.index(name)).locator("td")
+            assert float(cells.first.inner_text()) == pytest.approx(value, rel=1e-3)
+        if record.chapter:
+            assert row.locator(".whence a").inner_text() == names[record.chapter]
     page.close()
 
 
