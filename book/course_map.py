@@ -244,7 +244,7 @@ def chosen(lines: Sequence[str], chapters: Sequence[Chapter]) -> list[Session]:
 def plan(sessions: Sequence[Session]) -> str:
     """MyST: a table of sessions with their minutes, and the sum."""
     rows = [
-        "| | chapters | exercises | reading | exercises | together |",
+        "| | chapters | exercises | reading | exercise time | together |",
         "|---|---|---|---|---|---|",
     ]
     for s in sessions:

@@ -35,7 +35,7 @@ STRENGTHS = ("mild", "medium", "direct")
 
 
 def _stars(n: int) -> str:
-    return f"{n} of 5"
+    return f"{n}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}5"
 
 
 def _fence(depth: int) -> str:
@@ -82,7 +82,7 @@ def card(exercise: Exercise, where: str, repo: str = "") -> str:
             f":class: exercise-card\n:name: exercise-{exercise.id}\n\n{facts}",
             f"Open `exercises/{exercise.id}/exercise.ipynb` in Jupyter, fill in "
             + " and ".join(f"`{name}`" for name in exercise.exports)
-            + f", and type `check()`; or in a terminal `just check {exercise.number:02}`. "
+            + f", and type `check()`; or in a terminal `./justw check {exercise.number:02}`. "
             f"{{download}}`The notebook alone <{notebook}>` needs the library installed."
             f"{_elsewhere(exercise, repo)}",
             cascade(exercise.hints[start].hints, 2),

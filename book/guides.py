@@ -213,7 +213,7 @@ def _mistakes(e: Exercise) -> str:
     for entry in known:
         says, hint = " ".join(entry.says.split()), textwrap.indent(entry.hints[0].strip(), "  ")
         items.append(f"**{says}**\n: {hint.strip()}")
-    title = f"{e.number}. {e.title}: {counted(len(known), 'known mistake')}"
+    title = f"{e.number}. {e.title} ({counted(len(known), 'known mistake')})"
     return f"::::{{dropdown}} {title}\n{{doc}}`/{e.chapter}`\n\n" + "\n\n".join(items) + "\n::::"
 
 

@@ -151,7 +151,8 @@ def _group(group: Group, found: Tables, chapters: Sequence[Chapter]) -> str:
             where = "all but " + ", ".join(_place(*p) for p in lacking)
         users = used_in(group, {c for cs in having.values() for c in cs}, chapters)
         links = ", ".join(f"{{doc}}`{c.title} </{c.file}>`" for c in users)
-        names = ", ".join(f"`{pattern}`" for pattern in key.split(", "))
+        # In a pattern "?" stands for the comma of a name.
+        names = ", ".join(f"`{p.replace('? ', ', ')}`" for p in key.split(", "))
         facts = [f"from `{column.computed}`", f"in {where}"]
         facts = [f"unit: {column.unit}", *facts] if column.unit else facts
         facts += [f"named in {links}"] if links else []

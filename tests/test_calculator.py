@@ -112,7 +112,7 @@ def random_run(rng: random.Random) -> Run:
 
 
 def value(text: str) -> float:
-    return math.inf if text == "without end" else float(text.split()[0])
+    return math.inf if text == "without end" else float(text.split()[0].rstrip("%"))
 
 
 @pytest.mark.browser

@@ -562,37 +562,43 @@ def test_means_intervals_and_the_least_n_are_what_is_computed() -> None:
     assert (computed["n"], computed["held"]) == (2, {"c": True})
 
 
+def shown(found: Claim) -> str:
+    """As Markdown, with a tilde for every space that does not break."""
+    return verdicts.markdown([found]).replace("\N{NO-BREAK SPACE}", "~")
+
+
 def test_the_markdown_shows_claimed_measured_and_what_agrees() -> None:
     found = claim(
         {"a": 1.0, "x|y": 2.0, "gone": 3.0}, {"a": CLOSE, "x|y": FAR, "z": FAR}, [True, False]
     )
     found.directions.append(Direction("never", False, None))
-    assert verdicts.markdown([found]).splitlines() == [
+    assert shown(found).splitlines() == [
         "**B1: not reproduced.** A statement.",
         "",
-        "| | claimed | measured [95 % interval] |",
+        "| | claimed | measured [95% interval] |",
         "|---|---|---|",
-        "| a | 1 | 1.05 [1.04, 1.06] ✓ |",
-        r"| x\|y | 2 | 3 [2.5, 3.5] ✗ |",
-        "| z |  | 3 [2.5, 3.5] |",
+        "| a | 1 | 1.05 [1.04,~1.06]~✓ |",
+        r"| x\|y | 2 | 3 [2.50,~3.50]~✗ |",
+        "| z |  | 3 [2.50,~3.50] |",
         "| gone | 3 | not measured |",
-        "| d0 | yes | +3 [+2.5, +3.5] ✓ |",
-        "| d1 | yes | +3 [+2.5, +3.5] ✗ |",
-        "| never | yes | at no step to the end ✗ |",
+        "| d0 | yes | +3 [+2.50,~+3.50]~✓ |",
+        "| d1 | yes | +3 [+2.50,~+3.50]~✗ |",
+        "| never | yes | at no step to the end~✗ |",
     ]
     found.testable = False
-    assert "**B1: not testable at this scale.**" in verdicts.markdown([found])
-    assert "| d0 | yes | +3 [+2.5, +3.5] – |" in verdicts.markdown([found])
+    assert "**B1: not testable at this scale.**" in shown(found)
+    assert "| d0 | yes | +3 [+2.50,~+3.50]~– |" in shown(found)
 
 
 @pytest.mark.parametrize(
     ("e", "text"),
     [
-        (Estimate(0.17965, 0.17961, 0.1797, 9), "0.18 [0.18, 0.18]"),
-        (Estimate(1234.5, 999.6, 2000.2, 9), "1234 [1000, 2000]"),
+        (Estimate(0.17965, 0.17961, 0.1797, 9), "0.180 [0.180,~0.180]"),
+        (Estimate(1234.5, 999.6, 2000.2, 9), "1234 [1000,~2000]"),
         (Estimate(600.0, 600.0, 600.0, 9), "600"),
-        (Estimate(-1e-5, -2e-5, 3e-6, 9), "-1e-05 [-2e-05, 3e-06]"),
+        (Estimate(-0.0, -0.5, 1.0, 9), "0 [−0.500,~1]"),
+        (Estimate(-1e-5, -2e-5, 3e-6, 9), "−1.00e-05 [−2.00e-05,~3.00e-06]"),
     ],
 )
 def test_digits(e: Estimate, text: str) -> None:
-    assert verdicts.digits(e) == text
+    assert verdicts.digits(e).replace("\N{NO-BREAK SPACE}", "~") == text

@@ -1,9 +1,17 @@
-// Two things that styles cannot do. A wide table scrolls by keyboard, too. And a printed page is
-// light, whatever the screen is, and has the answers that stand in closed dropdowns.
+// What styles cannot do. A wide table or figure scrolls by keyboard, too. A printed page is light,
+// whatever the screen is, and has the answers that stand in closed dropdowns.
 (() => {
   "use strict";
 
+  const WIDE = 600; // pixels of a picture whose words would be too small on a phone
+
   const scrollers = () => {
+    for (const image of document.querySelectorAll(".bd-article figure > img")) {
+      image.classList.toggle("wide", image.naturalWidth > WIDE);
+      const figure = image.parentElement;
+      if (figure.scrollWidth > figure.clientWidth) figure.tabIndex = 0;
+      else figure.removeAttribute("tabindex");
+    }
     for (const box of document.querySelectorAll(".bd-article .pst-scrollable-table-container")) {
       const wide = box.scrollWidth > box.clientWidth;
       box.tabIndex = wide ? 0 : -1;

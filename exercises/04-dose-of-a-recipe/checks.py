@@ -15,7 +15,7 @@ Dose = Callable[[Recipe], "float | None"]
 
 
 def drawn(rng: np.random.Generator, schedule: str, **fixed: Any) -> Recipe:
-    """A random recipe: 500 to 2500 steps, warmup of 10 to 30 %, cooldown of 20 to 50 %."""
+    """A random recipe: 500 to 2500 steps, warmup of 10 to 30%, cooldown of 20 to 50%."""
     steps = int(rng.integers(500, 2500))
     recipe: Recipe = {
         "optimizer": "AdamW",

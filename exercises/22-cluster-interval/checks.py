@@ -37,7 +37,7 @@ def models(rng: np.random.Generator, n: int, spread: float = 0.05) -> dict[int, 
 
 
 def students(values: Sequence[float]) -> tuple[float, float]:
-    """SciPy's 95 % interval of the mean."""
+    """SciPy's 95% interval of the mean."""
     interval = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
     return float(interval.low), float(interval.high)
 
@@ -90,7 +90,7 @@ def test_more_of_the_same(clustered_interval: Function, rng: np.random.Generator
 
 @pytest.mark.points(1)
 def test_coverage(clustered_interval: Function, rng: np.random.Generator) -> None:
-    """of 400 experiments with a known truth, about 95 % have it in their interval"""
+    """of 400 experiments with a known truth, about 95% have it in their interval"""
     truth, hits = 0.4, 0
     for _ in range(400):
         shared = {seed: float(rng.normal(truth, 0.05)) for seed in range(5)}

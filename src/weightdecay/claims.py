@@ -47,7 +47,7 @@ class Record(BaseModel):
     measured: dict[str, float | None] | None = None
     """Means over seeds: first the claimed quantities, then what `held` speaks of."""
     interval: dict[str, tuple[float, float] | None] | None = None
-    """Their 95 % intervals."""
+    """Their 95% intervals."""
     held: dict[str, bool] | None = None
     """What the claim asserts without a number, and whether it is so."""
     n: int | None = None

@@ -62,7 +62,7 @@ def reproduce(folder: Positional[Path], quick: bool = False, workers: int | None
     task = task_of(plan.read_plan(folder).task, folder)
     checks = again.run(folder, task, quick=quick, workers=workers)
     table = Table()
-    for title in ("run", "column", "again", "committed", "99 % of new seeds", ""):
+    for title in ("run", "column", "again", "committed", "99% of new seeds", ""):
         table.add_column(title, overflow="fold")  # no name is cut
     for c in checks:
         interval = escape(f"[{c.interval.low:.4g}, {c.interval.high:.4g}]")

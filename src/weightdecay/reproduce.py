@@ -1,6 +1,6 @@
 """Train a stated small part of a sweep again: ``just reproduce experiments/NAME --quick``.
 
-A number agrees if it and the committed one of the same seed both lie in the interval in which 99 %
+A number agrees if it and the committed one of the same seed both lie in the interval in which 99%
 of new seeds would, given the committed *other* seeds of the same setting. The seed's own committed
 value has no say in the interval, as a wrong one would widen it until everything agrees.
 """

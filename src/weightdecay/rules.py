@@ -69,14 +69,20 @@ def sgd_decoupled(w: Tensor, g: Tensor, state: State, s: Settings) -> Tensor:
 
 
 def adam_l2(w: Tensor, g: Tensor, state: State, s: Settings) -> Tensor:
-    """Adam (arXiv 1412.6980) on the loss plus (lambda / 2) |w|^2; ``Adam(weight_decay=...)``."""
-    g = g + s.weight_decay * w  # the decay: in the gradient, so Adam normalizes its size away
+    """Adam on the loss plus (lambda / 2) |w|^2; ``Adam(weight_decay=...)``.
+
+    arXiv 1412.6980, with the L2 that torch adds to the gradient.
+    """
+    g = g + s.weight_decay * w  # the decay: Adam normalizes its size away
     return w - s.lr * _adam_direction(g, state, s)
 
 
 def adamw(w: Tensor, g: Tensor, state: State, s: Settings) -> Tensor:
-    """AdamW (arXiv 1711.05101) as torch has it: lambda is multiplied by the learning rate."""
-    w = w - s.lr * s.weight_decay * w  # the decay: beside the gradient, Adam never sees it
+    """AdamW as torch has it: lambda is multiplied by the learning rate.
+
+    arXiv 1711.05101.
+    """
+    w = w - s.lr * s.weight_decay * w  # the decay: Adam never sees it
     return w - s.lr * _adam_direction(g, state, s)
 
 

@@ -74,10 +74,10 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate
 def bca_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     """Mean with its BCa bootstrap interval (Efron 1987). Raises as `mean_interval` does.
 
-    With few seeds it is narrower than it says. For n = 6, 9, 20 its 95 % interval covered the mean
-    of 85.7, 88.5, 93.0 % of normal samples (`mean_interval`: 94.7, 94.5, 95.4 %), of 82.4, 85.5,
-    92.5 % of exponential ones (88.0, 89.3, 92.7 %), and of 83.2, 85.3, 89.4 % of those from a
-    Student t with 3 degrees of freedom (95.8, 96.2, 96.4 %).
+    With few seeds it is narrower than it says. For n = 6, 9, 20 its 95% interval covered the mean
+    of 85.7, 88.5, 93.0% of normal samples (`mean_interval`: 94.7, 94.5, 95.4%), of 82.4, 85.5,
+    92.5% of exponential ones (88.0, 89.3, 92.7%), and of 83.2, 85.3, 89.4% of those from a
+    Student t with 3 degrees of freedom (95.8, 96.2, 96.4%).
     """
     x = _sample(values)
     if np.ptp(x) <= 1e-12 * np.abs(x).max():  # differences of equal numbers, but for rounding
@@ -105,7 +105,7 @@ def prediction_interval(values: Sequence[float], confidence: float = 0.95) -> Es
 
 def paired_effect(treated: Sequence[float], control: Sequence[float]) -> Effect:
     """Mean of `treated` less `control`, two arms over the same seeds in the same order: Student's
-    95 % interval of the differences and the p of `sign_flip_p`.
+    95% interval of the differences and the p of `sign_flip_p`.
 
     Raises:
         ValueError: for arms of different lengths, and as `mean_interval`.
@@ -177,13 +177,13 @@ def peak_p(values: ArrayLike, peak: int) -> list[float]:
 
 def best_p(values: ArrayLike) -> list[float]:
     """Which settings could be the best? p for each of the null "no other setting has a larger mean"
-    (for a loss, pass its negative); those with p > 0.05 are a 95 % confidence set for the best.
+    (for a loss, pass its negative); those with p > 0.05 are a 95% confidence set for the best.
 
     Multiple comparisons with the best (Hsu 1981), each by the sign-flip distribution of the largest
     difference of a rival to it; `values` and what is assumed as in `peak_p`. No setting has to be
-    named before. With 9 seeds and 5 settings, all alike, the set held a given one in 95 to 96 % of
+    named before. With 9 seeds and 5 settings, all alike, the set held a given one in 95 to 96% of
     samples of normal, exponential and lognormal noise; if the noise of one is three times as wide
-    and skewed upward, its differences are not symmetric, and the set held that one in 87 %.
+    and skewed upward, its differences are not symmetric, and the set held that one in 87%.
 
     Raises:
         ValueError: unless `values` are finite, two or more seeds by two or more settings.

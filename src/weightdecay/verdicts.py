@@ -1,6 +1,6 @@
 """What a claim's verdict is: quantities, directions, and the rules between them.
 
-A claimed value counts as *reproduced* if the measured mean is within 10 % of it or if the 95 %
+A claimed value counts as *reproduced* if the measured mean is within 10% of it or if the 95%
 interval over seeds covers it. A claim is *direction only* if its sizes fail and yet everything it
 asserts without a number held: paired differences with the asserted sign and an interval that
 excludes zero. Otherwise it is *not reproduced*. A claimed value that nothing measures has failed.
@@ -39,7 +39,7 @@ class Quantity:
 
     @property
     def agrees(self) -> bool:
-        """Within 10 % of the claimed value, or covered by the interval."""
+        """Within 10% of the claimed value, or covered by the interval."""
         if self.claimed is None:
             return True
         e = self.estimate
@@ -122,14 +122,19 @@ def _round(value: float) -> float:
     return float(f"{value:.4g}")
 
 
+def number(value: float, sign: str = "") -> str:
+    """Three significant digits, whole numbers whole, with a minus sign and not a hyphen."""
+    whole = abs(value) >= 100 or float(value).is_integer()
+    text = f"{value + 0.0:{sign}.0f}" if whole else f"{value:{sign}#.3g}"
+    return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
+
+
 def digits(e: Estimate, sign: str = "") -> str:
-    """Mean and interval with three significant digits, whole numbers whole."""
+    """Mean and interval, the latter in one piece; without it where it has no width."""
     if e.low == e.high:
-        return f"{e.mean:g}"
-    numbers = [
-        f"{v:{sign}.0f}" if abs(v) >= 100 else f"{v:{sign}.3g}" for v in (e.mean, e.low, e.high)
-    ]
-    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+        return number(e.mean)
+    low, high = number(e.low, sign), number(e.high, sign)
+    return f"{number(e.mean, sign)} [{low},\N{NO-BREAK SPACE}{high}]"
 
 
 def markdown(found: Sequence[Claim]) -> str:
@@ -139,17 +144,17 @@ def markdown(found: Sequence[Claim]) -> str:
         lines += [f"**{claim.id}: {claim.verdict}.** {claim.statement}", ""]
         if claim.verdict is Verdict.CONFOUNDED:
             lines += [f"*Confounded by:* {claim.confounded}.", ""]
-        lines += ["| | claimed | measured [95 % interval] |", "|---|---|---|"]
+        lines += ["| | claimed | measured [95% interval] |", "|---|---|---|"]
         for q in claim.quantities:
             claimed = "" if q.claimed is None else f"{q.claimed:g}"
-            mark = "" if q.claimed is None else " ✓" if q.agrees else " ✗"
+            mark = "" if q.claimed is None else "\N{NO-BREAK SPACE}" + "✗✓"[q.agrees]
             lines.append(f"| {_cell(q.name)} | {claimed} | {digits(q.estimate)}{mark} |")
         for name in claim.unmeasured:
             lines.append(f"| {_cell(name)} | {claim.claimed[name]:g} | not measured |")
         for d in claim.directions:
             mark = ("✓" if d.held else "✗") if claim.testable else "–"
             evidence = digits(d.estimate, "+") if d.estimate else "at no step to the end"
-            lines.append(f"| {_cell(d.words)} | yes | {evidence} {mark} |")
+            lines.append(f"| {_cell(d.words)} | yes | {evidence}\N{NO-BREAK SPACE}{mark} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -95,7 +95,7 @@ def c3(claim: Claim) -> None:
     claim.add("largest share changed", by_method.max(0).tolist())
     largest = mean_interval(by_method.max(0).tolist())
     claim.directions.append(
-        Direction("at most 30 % changed in bfloat16", largest.high <= SPARSE, largest)
+        Direction("at most 30% changed in bfloat16", largest.high <= SPARSE, largest)
     )
     rank = mean_interval(end("rank"))
     claim.directions.append(Direction("update of nearly full rank", rank.low > NEAR_FULL, rank))
@@ -115,7 +115,7 @@ def c3(claim: Claim) -> None:
         supervised = end("changed/bf16", method="sft", learning_rate=rate)
         claim.add(f"changed in bfloat16 by supervised tuning, rate {rate:g}", supervised)
     if made:
-        claim.confounded = "number format: in float32 more than 30 % of the entries change"
+        claim.confounded = "number format: in float32 more than 30% of the entries change"
 
 
 # --------------------------------------------------------------------------- C4: one format wins
@@ -125,7 +125,7 @@ def c4(claim: Claim) -> None:
     """The winner is the format with the larger share at the end of the first epoch."""
     found = winners()
     e = mean_interval(found["winner"])
-    words = "the winner has over 90 % after one epoch"
+    words = "the winner has over 90% after one epoch"
     claim.directions.append(Direction(words, e.low > DOMINANT, e))
     claim.direction("its share rises in the first epoch", found["rise"], +1)
     claim.direction("the other's share falls", found["fall"], -1)

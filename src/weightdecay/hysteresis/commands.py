@@ -74,7 +74,7 @@ def _beside_the_article(found: results.Table) -> Table:
     from weightdecay.stats import paired_effect
 
     said = _article()
-    table = Table(title="Accuracy of the article's probe in the blind disc, %; intervals: 95 %")
+    table = Table(title="Accuracy of the article's probe in the blind disc, %; intervals: 95%")
     for title in ("decay", "control", "article", "imprint", "article", "imprint − control", "n"):
         table.add_column(title, justify="right", no_wrap=True)
     for decay in found.distinct("weight_decay"):

@@ -11,7 +11,7 @@ so both words are turned into numbers, for 20 seeds:
 ``line``        share of the variance of a point and its 10 nearest neighbors that lies along their
                 own first direction, mean over points: near 1 on a line, however it bends
 ``silhouette``  of k-means, the best of k = 2 to 8 (Rousseeuw 1987): high where clusters are clear
-``gap``         longest edge of the minimum spanning tree with 5 % of the points on either side,
+``gap``         longest edge of the minimum spanning tree with 5% of the points on either side,
                 over its median edge: large where empty space parts the points
 ``neighbors``   how often the 10 nearest neighbors of a point have its checkerboard label, by
                 majority

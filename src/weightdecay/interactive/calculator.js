@@ -36,7 +36,7 @@
     if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(2);
     return String(Number(value.toPrecision(3)));
   };
-  const shown = { left: (v) => `${number(100 * v)} %`, share: (v) => `${number(100 * v)} % of the run`,
+  const shown = { left: (v) => `${number(100 * v)}%`, share: (v) => `${number(100 * v)}% of the run`,
     tau: (v) => v === Infinity ? "without end" : `${number(v)} steps` };
 
   const problem = (form) => {

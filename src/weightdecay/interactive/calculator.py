@@ -104,7 +104,7 @@ def shown(key: str, value: float) -> str:
     text = f"{number:.3g}" if number == 0 or 1e-3 <= abs(number) < 1e6 else f"{number:.2e}"
     if "e" in text and 1e-3 <= abs(number) < 1e6:
         text = f"{float(text):.0f}"
-    unit = {"left": " %", "share": " % of the run", "tau": " steps"}
+    unit = {"left": "%", "share": "% of the run", "tau": " steps"}
     return text + unit.get(key, "")
 
 

@@ -13,6 +13,10 @@ window.wd ??= (() => {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 
+  // A line's color on the dark card, where some of the palette are too dim, and black is nothing.
+  const LIGHTER = { "#0072b2": "#4a86e0", "#57606a": "#c9d1d9", "#000000": "#ffffff" };
+  const lineColor = (color) => (dark() && LIGHTER[color.toLowerCase()]) || color;
+
   // On the book's pages the large script is fetched once, and only by pages that have figures.
   let loading = null;
   const plotly = () => {
@@ -41,7 +45,7 @@ window.wd ??= (() => {
   };
 
   return {
-    dark, plotly, layout,
+    dark, plotly, layout, lineColor,
     onTheme: (f) => redraws.push(f),
     escape: (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`),
     options: { displaylogo: false, responsive: true, displayModeBar: false },

@@ -30,11 +30,12 @@
       this.root.querySelector(".wd-words").textContent = chart.words;
       this.target.setAttribute("aria-label", chart.words);
       let x = null; // null in the data means: as the line before
+      const hue = (line) => (chart.field ? line.color : window.wd.lineColor(line.color));
       const traces = chart.lines.map((line) => ({
         type: "scatter", x: (x = line.x ?? x), y: line.y, name: escape(line.label), showlegend: Boolean(line.label),
         mode: [line.dash === "none" ? "" : "lines", line.markers ? "markers" : ""].filter(Boolean).join("+"),
-        line: { color: line.color, dash: line.dash === "none" ? "solid" : line.dash, width: line.width },
-        marker: { color: line.color, size: 6, line: { color: "#000000", width: chart.field ? 1 : 0 } }, hovertemplate: `%{x:.4~g}, %{y:.4~g}<extra>${escape(line.label)}</extra>`,
+        line: { color: hue(line), dash: line.dash === "none" ? "solid" : line.dash, width: line.width },
+        marker: { color: hue(line), size: 6, line: { color: "#000000", width: chart.field ? 1 : 0 } }, hovertemplate: `%{x:.4~g}, %{y:.4~g}<extra>${escape(line.label)}</extra>`,
       }));
       const { axis, base } = window.wd.layout(this.root);
       const { field } = chart;

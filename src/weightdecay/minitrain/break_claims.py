@@ -130,7 +130,7 @@ def b7(claim: Claim, runs: Runs) -> None:
 
 
 def visible_from(differences: Array) -> int | None:
-    """First evaluation from which on the mean over seeds (axis 0) differs from zero, by its 95 %
+    """First evaluation from which on the mean over seeds (axis 0) differs from zero, by its 95%
     interval, at every evaluation to the end; None if it does not at the last."""
     start: int | None = None
     for i in reversed(range(differences.shape[1])):

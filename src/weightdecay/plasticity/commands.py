@@ -80,7 +80,7 @@ def _by_decay(bases: results.Table, tunes: results.Table) -> Table:
     tasks = list(dict.fromkeys(tunes.column("task")))
     table = Table(
         title=f"Base models, and their scores after fine-tuning, in %, mean of {', '.join(tasks)}",
-        caption="Mean over seeds ± half of its 95 % interval. best: for each task, at the learning "
+        caption="Mean over seeds ± half of its 95% interval. best: for each task, at the learning "
         "rate that is the better one for the other seeds' models.",
         box=box.SIMPLE,
         padding=(0, 1),

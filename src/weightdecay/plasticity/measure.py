@@ -79,7 +79,7 @@ def norms(model: Transformer) -> dict[str, float]:
 
 @torch.no_grad()
 def dormant(model: Transformer, documents: Documents) -> float:
-    """Share of feed-forward units whose gate opens for fewer than 1 % of the tokens."""
+    """Share of feed-forward units whose gate opens for fewer than 1% of the tokens."""
     gates: list[Tensor] = []
     hooks = [
         block.gate.register_forward_hook(lambda _m, _i, out: gates.append(out.flatten(0, 1)))

@@ -19,7 +19,7 @@ DORMANT = 0.01
 
 
 def pseudo_rank(singular_values: Tensor, n: int) -> Tensor:
-    """k / n with the smallest k whose largest singular values make up 95 % of the sum of all.
+    """k / n with the smallest k whose largest singular values make up 95% of the sum of all.
 
     Args:
         singular_values: (..., r), in any order.
@@ -85,7 +85,7 @@ def norm_shares(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, tuple[float,
 
 
 def dormant_share(activations: Tensor) -> float:
-    """Share of units active (> 0) on less than 1 % of samples.
+    """Share of units active (> 0) on less than 1% of samples.
 
     Args:
         activations: (samples, units).

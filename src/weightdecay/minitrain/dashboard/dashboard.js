@@ -6,7 +6,7 @@
   const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
   const X_TITLES = { step: "step", epoch: "epoch", dose: "dose, sum of η·λ" };
   const { dark, escape } = window.wd;
-  const color = (i) => COLORS[i % COLORS.length];
+  const color = (i) => window.wd.lineColor(COLORS[i % COLORS.length]);
 
   // Exponential moving average, as training dashboards draw it; gaps stay gaps.
   const smooth = (values, weight) => {
@@ -50,9 +50,6 @@
         return { panel, chart: element.querySelector(".wd-chart"),
           menu: element.querySelector(".wd-variant") };
       });
-      for (const swatch of root.querySelectorAll(".wd-swatch")) {
-        swatch.style.background = color(Number(swatch.dataset.setting));
-      }
       this.controls.addEventListener("input", () => this.draw());
       this.controls.addEventListener("submit", (event) => event.preventDefault());
       for (const figure of this.figures) {
@@ -72,6 +69,9 @@
 
     draw() {
       const { x, shown } = this.state;
+      for (const swatch of this.root.querySelectorAll(".wd-swatch")) {
+        swatch.style.background = color(Number(swatch.dataset.setting));
+      }
       const still = this.page.runs.filter((run, i) =>
         shown.has(i) && run.axes.eval.dose.every((d) => d === 0));
       this.controls.querySelector(".wd-note").textContent = x === "dose" && still.length
