@@ -34,6 +34,12 @@ USUAL: dict[str, dict[str, Any]] = {
     DRIFT: {"method": "reinforce", "finetune_decay": 0.0, "to_start": 0.0, "kl": 0.0},
 }  # fmt: skip
 REWARDED = ("reinforce", "positive", "negative")
+WORDS = {
+    "reinforce": "REINFORCE",
+    "positive": "its positive half",
+    "negative": "its negative half",
+    "sft": "supervised tuning",
+}
 FORMATS = ("last", "first")
 SPARSE, NEAR_FULL, DOMINANT = 0.3, 0.9, 0.9
 KEPT = 0.02
@@ -71,7 +77,7 @@ def c2(claim: Claim) -> None:
     claim.direction("the larger format's share rises", larger, +1)
     drift = less(end("KL(start, model)", **free), end("KL(start, model)", **free, method="sft"))
     claim.direction("less KL drift than under more supervised tuning", drift, -1)
-    claim.add("entropy falls by, base model of decay 0.1", change("entropy"))
+    claim.add("change of entropy, base model of decay 0.1", change("entropy"))
     claim.add("the same with decay 10 in tuning", change("entropy", finetune_decay=10.0))
     claim.add("the same with a KL penalty of 0.1", change("entropy", kl=0.1))
 
@@ -171,10 +177,11 @@ def c5(claim: Claim) -> None:
         claim.direction(f"{method} only: Pass@1 above the start's", gain, +1)
     claim.add("Pass@64 at the start", end("solved@64", phase="start"))
     for method in (*REWARDED, "sft"):
-        claim.add(f"change of entropy, {method}", change("entropy", method=method))
-        claim.add(f"change of Pass@64 by the answer, {method}", change("pass@64", method=method))
-    claim.add("change of Pass@64, both halves", change("solved@64"))
-    claim.add("change of Pass@64, supervised", change("solved@64", method="sft"))
+        by = WORDS[method]
+        claim.add(f"change of entropy by {by}", change("entropy", method=method))
+        claim.add(f"change of Pass@64 of the last answer by {by}", change("pass@64", method=method))
+    claim.add("change of Pass@64 by REINFORCE", change("solved@64"))
+    claim.add("change of Pass@64 by supervised tuning", change("solved@64", method="sft"))
 
 
 # ----------------------------------------------------------------------------- C6: three phases
@@ -189,8 +196,14 @@ def c6(claim: Claim) -> None:
     claim.direction("overfitting: the held-out loss of the expert rises", free["overfit"], +1)
     claim.direction("while the training loss falls", free["train"], -1)
     claim.add("score that REINFORCE adds after it", free["rl"])
-    for name in ("shift", "readapt", "overfit", "rl"):
-        claim.add(f"{name} with decay 3", held[name])
+    with_decay = {
+        "shift": "shift",
+        "readapt": "readaptation",
+        "overfit": "overfitting",
+        "rl": "score that REINFORCE adds",
+    }
+    for name, words in with_decay.items():
+        claim.add(f"{words}, with decay 3", held[name])
     claim.add("held-out loss at the end, with decay less without", less(held["end"], free["end"]))
 
 
@@ -247,7 +260,7 @@ def c7(claim: Claim) -> None:
     for method in ("reinforce", "sft"):
         for column, words in (("KL(start, model)", "KL drift"), ("moved", "parameter drift")):
             r = correlations(column, method)
-            claim.add(f"r of {words} and second tasks over the settings, {method}", r)
+            claim.add(f"r of {words} and second tasks over settings, {WORDS[method]}", r)
 
 
 def learned(**setting: Any) -> list[float]:
