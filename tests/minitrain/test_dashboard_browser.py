@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import (
     Browser,
@@ -381,19 +382,41 @@ CONTRAST = """() => {
 }"""
 
 
+SWATCHES = """swatches => swatches.map(s => "#" + s.style.backgroundColor.match(/\\d+/g)
+  .map(part => Number(part).toString(16).padStart(2, "0")).join(""))"""
+
+
+def contrast(*colors: str) -> float:
+    """Of two colors, as WCAG has it."""
+    light = []
+    for color in colors:
+        rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        light.append(float(linear @ [0.2126, 0.7152, 0.0722]))
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
 def test_the_button_turns_the_whole_page_dark_and_back(open_page: Open, compared: Path) -> None:
     page = open_page(compared, color_scheme="light")
     light = page.evaluate(INK)
-    lines = {t["color"] for t in traces(page, "loss")}
+    lines = {t["color"].lower() for t in traces(page, "loss")}
     page.get_by_role("button", name="Dark").click()
     expect(page.get_by_role("button", name="Light")).to_be_visible()
     dark = page.evaluate(INK)
     assert len(light) == len(dark) > 20
     assert all(before != after for before, after in zip(light, dark, strict=True))
-    assert {t["color"] for t in traces(page, "loss")} == lines
+    lighter = {t["color"].lower() for t in traces(page, "loss")}
+    assert len(lighter) == len(lines)
+    assert lighter == set(page.locator(".wd-swatch").evaluate_all(SWATCHES))
+    card = page.evaluate(
+        "getComputedStyle(document.querySelector('.wd-dashboard')).getPropertyValue('--wd-card')"
+    )
+    assert all(contrast(color, card.strip()) >= 4 for color in lighter)
     page.get_by_role("button", name="Light").click()
     expect(page.get_by_role("button", name="Dark")).to_be_visible()
     assert page.evaluate(INK) == light
+    assert {t["color"].lower() for t in traces(page, "loss")} == lines
+    assert lines == set(page.locator(".wd-swatch").evaluate_all(SWATCHES))
 
 
 def test_the_page_follows_the_system_until_it_is_told_otherwise(
