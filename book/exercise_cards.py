@@ -81,7 +81,7 @@ def card(exercise: Exercise, where: str, repo: str = "") -> str:
             f"{_fence(0)}{{admonition}} Exercise {exercise.number}. {exercise.title}\n"
             f":class: exercise-card\n:name: exercise-{exercise.id}\n\n{facts}",
             f"Open `exercises/{exercise.id}/exercise.ipynb` in Jupyter, fill in "
-            + " and ".join(f"`{name}`" for name in exercise.exports)
+            + _and([f"`{name}`" for name in exercise.exports])
             + f", and type `check()`; or in a terminal `./justw check {exercise.number:02}`. "
             f"{{download}}`The notebook alone <{notebook}>` needs the library installed."
             f"{_elsewhere(exercise, repo)}",
@@ -90,6 +90,11 @@ def card(exercise: Exercise, where: str, repo: str = "") -> str:
             _fence(0),
         )
     )
+
+
+def _and(names: list[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _elsewhere(exercise: Exercise, repo: str) -> str:
