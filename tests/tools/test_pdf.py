@@ -6,6 +6,7 @@ import io
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pdf
 import pytest
@@ -145,7 +146,8 @@ def test_every_chapter_is_printed_with_its_words(chapters: list[pdf.Chapter]) ->
     for one in chapters:
         pages = PdfReader(io.BytesIO(one.pdf)).pages
         text = " ".join(" ".join(page.extract_text() for page in pages).split())
-        assert one.title in text, one.file
+        text = normalize("NFKC", text)  # some fonts have one letter for "fi"
+        assert normalize("NFKC", one.title) in text, one.file
         assert len(text) > 1000, one.file
         # A page can be all figure; two in a row without a word are a fault of the style.
         empty = [not page.extract_text().replace(one.title, "").strip() for page in pages]
