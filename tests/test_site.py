@@ -271,6 +271,14 @@ def test_the_ledger_shows_what_was_claimed_beside_what_was_measured(
     page.close()
 
 
+@pytest.mark.parametrize("width", [390, 760, 1200, 1440])
+def test_the_ledger_fits_in_its_column(site: str, browser: Browser, width: int) -> None:
+    with browser.new_page(viewport={"width": width, "height": 900}) as page:
+        page.goto(site + "claims.html")
+        ledger = page.locator(".ledger:has(.claims)")
+        assert ledger.evaluate("box => box.scrollWidth - box.clientWidth") == 0
+
+
 @pytest.mark.parametrize("exercise", all_exercises(), ids=lambda e: e.id)
 def test_hints_open_one_after_the_other_and_the_notebook_can_be_fetched(
     site: str, browser: Browser, exercise: Exercise
