@@ -83,21 +83,32 @@ def inputs() -> Iterator[Path]:
     """What a chapter's numbers depend on: the library, the versions, the committed results."""
     yield ROOT / "constraints.txt"
     yield ROOT / "claims.yml"
+    yield from (ROOT / "benchmarks").glob("*.json")
     for path in (ROOT / "src" / "weightdecay").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path
-    for config in (ROOT / "experiments").glob("*/config.yaml"):
-        # A manifest marks a reader's own run: the book does not read those.
-        if not (config.parent / "manifest.json").exists():
-            yield config
-            yield from (p for p in (config.parent / "reference").rglob("*") if p.is_file())
-    for sweep in (ROOT / "experiments").glob("*/sweep.yaml"):
-        yield from (p for p in sweep.parent.iterdir() if p.suffix in {".yaml", ".csv"})
+    for folder in (ROOT / "experiments").iterdir():
+        # A manifest without a table marks a reader's own run: the book does not read those.
+        if (folder / "manifest.json").exists() and not (folder / "results.csv").exists():
+            continue
+        for path in folder.glob("*.*"):
+            if path.suffix in {".yaml", ".csv", ".json"} and path.name != "manifest.json":
+                yield path
+        yield from (p for p in (folder / "reference").rglob("*") if p.is_file())
 
 
-def key(paths: Iterable[Path]) -> str:
-    """A short hash over names and contents."""
-    digest = hashlib.sha256()
+def titles() -> str:
+    """The first heading of every page: the ledger and the last part name chapters by them."""
+    pages = sorted((ROOT / "book").rglob("*.md"))
+    return "\n".join(
+        next((line for line in p.read_text("utf-8").splitlines() if line.startswith("# ")), "")
+        for p in pages
+    )
+
+
+def key(paths: Iterable[Path], text: str = "") -> str:
+    """A short hash over names and contents, and over a text."""
+    digest = hashlib.sha256(text.encode())
     for path in sorted(set(paths)):
         digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
@@ -111,7 +122,7 @@ def _prepare(app: Any, config: Any) -> None:
     # Sphinx copies a changed style only when it writes a page, and writes pages when this changes.
     config.html_context["theme_key"] = key(THEME.iterdir())
 
-    cache = ROOT / "_build" / "executed" / key(inputs())
+    cache = ROOT / "_build" / "executed" / key(inputs(), titles())
     config.nb_execution_cache_path = str(cache)
     # Only the newest is of use; old ones would pile up with every edit of the library.
     for old in cache.parent.glob("*"):

@@ -22,7 +22,7 @@ READER = {"type": "plugin", "name": "myst_nb_md"}
 def _run(app: Any, env: Any, names: list[str]) -> None:
     paths = [Path(env.doc2path(name)) for name in names]
     notebooks = [str(p) for p in paths if is_myst_markdown_notebook(p.read_text("utf-8"))]
-    if not notebooks:
+    if not notebooks or env.mystnb_config.execution_mode != "cache":
         return
     cache = get_cache(env.mystnb_config.execution_cache_path)
     for path in notebooks:
@@ -31,9 +31,12 @@ def _run(app: Any, env: Any, names: list[str]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     quiet = logging.getLogger(__name__)
     quiet.setLevel(logging.ERROR)
-    load_executor("local-parallel", cache, quiet).run_and_cache(
-        filter_uris=notebooks, timeout=env.mystnb_config.execution_timeout
-    )
+    try:
+        load_executor("local-parallel", cache, quiet).run_and_cache(
+            filter_uris=notebooks, timeout=env.mystnb_config.execution_timeout
+        )
+    except Exception as error:  # nothing is lost: what is not in the cache, myst-nb runs
+        logging.getLogger(f"sphinx.{__name__}").info("chapters run one by one: %s", error)
 
 
 def setup(app: Any) -> dict[str, bool]:

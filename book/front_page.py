@@ -141,7 +141,7 @@ def figure(record: Record, records: Sequence[Record]) -> str:
         f'<figure class="front-figure">{svg(record)}<p class="front-key">{legend()}</p>'
         f"<figcaption>Claim {record.id}, <em>{escape(str(record.verdict))}</em>: under decay, "
         f"networks that {ARMS['imprint'][2]} keep more of it. Open marks are what "
-        f"the {escape(record.source)} says; filled ones, with 95&nbsp;% intervals, come from "
+        f"the {escape(record.source)} says; filled ones, with 95% intervals, come from "
         f"{record.n} runs each of ours. Whether the network <em>remembers</em> is another "
         f'question: <a href="claims.html">the ledger</a> has {escape(verdicts(records))}.'
         "</figcaption></figure>"

@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
-MINUS = re.compile(r"(?<![\w.)\]-])-(?=\d|\.\d)")
+MINUS = re.compile(r"(?<![\w.)\]%”’\"'-])-(?=\d|\.\d)")
 NUMBER = r"[+\N{MINUS SIGN}]?\d[\d.,]*(?:e[-+]?\d+)?%?"
 INTERVAL = re.compile(rf"\[({NUMBER}), ({NUMBER})\]")
 # A number that was glued stands in a node of its own, and the text before it ends with the sign.
@@ -22,9 +22,12 @@ EQUATION = re.compile(rf"(?<!\w)([A-Za-zηλτβρ]|KL) ([=<>≥≤]) (?={NUMBER
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
 
 
-def typeset(text: str) -> str:
-    """The same words with minus signs and, around a sign and in an interval, spaces that hold."""
-    text = MINUS.sub("\N{MINUS SIGN}", text)
+def typeset(text: str, before: str = "") -> str:
+    """The same words with minus signs and, around a sign and in an interval, spaces that hold.
+
+    What stands before the text, a word in bold for example, decides about a hyphen that begins it.
+    """
+    text = MINUS.sub("\N{MINUS SIGN}", before + text)[len(before) :]
     text = INTERVAL.sub(rf"[\1,{NO_BREAK}\2]", text)
     return EQUATION.sub(rf"\1{NO_BREAK}\2{NO_BREAK}", text)
 
@@ -38,8 +41,18 @@ class Typeset(SphinxPostTransform):
         for text in list(self.document.findall(nodes.Text)):
             if any(isinstance(n, VERBATIM) for n in _above(text)):
                 continue
-            if (set_ := typeset(str(text))) != text:
+            if (set_ := typeset(str(text), _before(text))) != text:
                 text.parent.replace(text, nodes.Text(set_))
+
+
+def _before(node: nodes.Node) -> str:
+    """The last character in front of a piece of text, within its paragraph or cell."""
+    while isinstance(node.parent, nodes.TextElement):
+        at = node.parent.index(node)
+        if at and (said := node.parent[at - 1].astext()):
+            return said[-1]
+        node = node.parent
+    return ""
 
 
 def _above(node: nodes.Node) -> list[nodes.Node]:

@@ -58,7 +58,7 @@ def processes() -> ForkServerContext:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, which asks nothing of any host by itself."""
+    """Chromium, which asks nothing of any host by itself and reaches none but this machine."""
     from playwright.sync_api import sync_playwright  # the fast tests need no browser
 
     executable = shutil.which("chromium")
@@ -73,6 +73,7 @@ def browser() -> Iterator[Browser]:
                 "--disable-component-update",
                 "--disable-sync",
                 "--no-first-run",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
             ],
         )
         yield browser

@@ -107,12 +107,12 @@ def findings(site: str, tab: Page) -> Findings:
         settle(tab)
         tab.evaluate(OPEN)
         light, needed = examine(tab)
-        tab.evaluate(DARK)
-        dark, needed_too = examine(tab, OF_COLORS)
-        all_of_it.wrong += [f"{page}, light: {x}" for x in light]
-        all_of_it.wrong += [f"{page}, dark: {x}" for x in dark]
-        all_of_it.needed |= needed | needed_too
         tab.set_viewport_size({"width": 390, "height": 844})
+        tab.evaluate(DARK)
+        dark, needed_too = examine(tab)
+        all_of_it.wrong += [f"{page}, light: {x}" for x in light]
+        all_of_it.wrong += [f"{page}, dark, phone: {x}" for x in dark]
+        all_of_it.needed |= needed | needed_too
         if (over := tab.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
             all_of_it.wide.append(f"{page}: {over} px")
     return all_of_it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,15 +10,22 @@ from types import SimpleNamespace
 import assets
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
+
 FILES = {
     "constraints.txt": "torch==2",
     "claims.yml": "[]",
+    "benchmarks/replicas.json": "{}",
+    "benchmarks/replicas.py": "",
     "src/weightdecay/decay.py": "LAMBDA = 0.1",
     "src/weightdecay/minitrain/loop.py": "",
     "book/theory/dose.md": "# Dose",
     "experiments/dose/sweep.yaml": "seeds: 2",
     "experiments/dose/results.csv": "seed\n0\n",
     "experiments/dose/manifest.json": "{}",
+    "experiments/dose/points.json": "[]",
+    "experiments/dose/reference/evals.csv": "",
+    "experiments/large/tiny.yaml": "size: tiny",
     "experiments/18-control/config.yaml": "seed: 0",
     "experiments/18-control/reference/log.jsonl": "",
     "experiments/mine/config.yaml": "seed: 0",
@@ -25,6 +33,7 @@ FILES = {
 }
 # The cache itself looks at the text of a chapter, and no chapter reads a reader's own runs.
 RUNS_NOTHING_AGAIN = {
+    "benchmarks/replicas.py",
     "book/theory/dose.md",
     "experiments/dose/manifest.json",
     "experiments/mine/config.yaml",
@@ -66,6 +75,12 @@ def test_a_change_runs_the_chapters_again_where_they_read_it(
     assert (cache() == before) == (name in RUNS_NOTHING_AGAIN)
 
 
+def test_another_title_is_one_in_the_ledger(cache: Callable[[], Path], tmp_path: Path) -> None:
+    before = cache()
+    (tmp_path / "book" / "theory" / "dose.md").write_text("# Timescale")
+    assert cache() != before
+
+
 def test_a_module_more_or_of_another_name_is_a_change(
     cache: Callable[[], Path], tmp_path: Path
 ) -> None:
@@ -99,4 +114,10 @@ def test_the_key_of_this_course_sees_its_library() -> None:
     seen = set(assets.inputs())
     library = Path(assets.__file__).resolve().parent.parent / "src" / "weightdecay"
     assert set(library.rglob("*.py")) <= seen
-    assert len([path for path in seen if path.name == "results.csv"]) > 5
+    tracked = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "experiments"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    results = {ROOT / name for name in tracked if not name.endswith("manifest.json")}
+    assert results
+    assert results <= seen

@@ -49,6 +49,14 @@ def test_every_drawn_figure_has_alt_text_caption_and_name(chapter: Path) -> None
 
 
 @chapters
+def test_no_alt_text_sends_the_reader_elsewhere_for_what_the_figure_shows(chapter: Path) -> None:
+    for alt in re.findall(r"^ *alt: (.+)$", chapter.read_text("utf-8"), re.M):
+        assert not re.search(
+            r"\b(table|paragraph|text)s? (below|above|after|before)\b", alt, re.I
+        ), alt
+
+
+@chapters
 def test_every_figure_is_named_in_the_text_and_no_number_is_typed_by_hand(chapter: Path) -> None:
     text = chapter.read_text("utf-8")
     drawn = set(re.findall(r"\bname: (fig-[\w-]+)$", text, re.M))

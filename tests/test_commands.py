@@ -114,6 +114,15 @@ def test_readme_names_every_recipe() -> None:
     assert sorted(table) == sorted(recipes())
 
 
+def test_a_warning_fails_the_book(installed: Checkout) -> None:
+    installed.run("book")
+    (build,) = installed.calls()
+    words = " ".join(build)
+    assert words.endswith("build book -W --keep-going -n")
+    config = (ROOT / "_config.yml").read_text("utf-8")
+    assert "raise_on_error: true" in config
+
+
 def test_installs_once(checkout: Checkout) -> None:
     first = checkout.run("corpus")
     install, corpus = checkout.calls()

@@ -37,7 +37,9 @@ print("met" if Path("{other}").exists() else "alone")"""
 @pytest.fixture
 def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # put back at the end
-    config = NbParserConfig(execution_cache_path=str(tmp_path / "cache"), execution_timeout=90)
+    config = NbParserConfig(
+        execution_mode="cache", execution_cache_path=str(tmp_path / "cache"), execution_timeout=90
+    )
 
     def chapter(name: str, code: str) -> Path:
         path = tmp_path / f"{name}.md"

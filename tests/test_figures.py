@@ -18,6 +18,9 @@ PALETTE = {
     name: getattr(figures, name)
     for name in ("BLUE", "ORANGE", "GREEN", "PURPLE", "AMBER", "SKY", "GRAY")
 }
+# What scripts draw instead on a dark page.
+SCRIPT = (Path(interactive.__file__).parent / "common.js").read_text("utf-8")
+LIGHTER = dict(re.findall(r'"(#\w{6})": "(#\w{6})"', SCRIPT.split("LIGHTER = {")[1].split("}")[0]))
 # What is seen, on linear sRGB, at full severity: Machado, Oliveira & Fernandes 2009, table 1.
 SEEN: dict[str, npt.ArrayLike] = {
     "by most": np.eye(3),
@@ -66,6 +69,13 @@ def nearest(colors: dict[str, str], seen: npt.ArrayLike) -> tuple[float, str, st
 @pytest.mark.parametrize("kind", SEEN)
 def test_no_two_colors_look_alike(kind: str) -> None:
     assert nearest(PALETTE, SEEN[kind])[0] > APART
+    assert (
+        nearest({n: LIGHTER.get(c.lower(), c) for n, c in PALETTE.items()}, SEEN[kind])[0] > APART
+    )
+
+
+def test_what_is_lighter_in_the_dark_is_a_color_of_the_course() -> None:
+    assert {*LIGHTER} <= {c.lower() for c in interactive.COLORS.values()}
 
 
 def test_red_and_green_would_be_found() -> None:

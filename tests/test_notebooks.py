@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import exercise_cards
@@ -16,7 +17,9 @@ import launch
 import nbformat
 import notebooks
 import pytest
+from nbclient import NotebookClient
 from plain_markdown import Facts, bibliography, plain
+from progress import chapters
 
 from weightdecay.grading.load import all_exercises
 from weightdecay.runs import RunError
@@ -152,7 +155,36 @@ def test_every_exercise_can_be_taken_away() -> None:
         assert "open_exercise" in made.cells[1].source
 
 
+@pytest.mark.site
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["theory/shrinkage", "break/how-much", "hysteresis/reproduction", "practice/choosing",
+     "exercises/01-ridge-shrinkage", "exercises/25-kl-drift"],
+)  # fmt: skip
+def test_what_a_page_offers_runs_in_an_empty_folder(name: str, tmp_path: Path) -> None:
+    folder = ROOT / "_build" / "html" / "notebooks"
+    notebook: Any = nbformat.read(folder / f"{name}.ipynb", as_version=4)
+    if name.startswith("exercises/"):  # up to what the reader has to write
+        notebook.cells = notebook.cells[:3]
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert any(cell.get("execution_count") for cell in notebook.cells)
+
+
 # ------------------------------------------------------------------------------------- the links
+
+
+@pytest.mark.parametrize("repo", ["", "owner/course"])
+def test_a_chapter_has_a_button_for_each_place_that_can_open_it(repo: str) -> None:
+    name = chapters()[0]
+    app = SimpleNamespace(srcdir=ROOT / "book", config=SimpleNamespace(launch_repository=repo))
+    downloads: dict[str, Any] = {"label": "download-buttons", "buttons": []}
+    context = {"header_buttons": [downloads], "pathto": lambda path, _: path}
+    notebooks._buttons(app, name, "", context, object())
+    assert [b["url"] for b in downloads["buttons"]] == [f"notebooks/{name}.ipynb"]
+    opened = [b["url"] for g in context["header_buttons"][:-1] for b in g["buttons"]]
+    file = f"{name}.ipynb"
+    assert opened == ([launch.binder(repo, file), launch.colab(repo, file)] if repo else [])
 
 
 def test_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ tests show that the checks have teeth; those marked `site` read the book: `./jus
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 import html5lib
 import pytest
 from html5lib.constants import E as SAYS
+from progress import chapters
 
-HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
+ROOT = Path(__file__).resolve().parent.parent
+HTML = ROOT / "_build" / "html"
 HOST = "https://book.invalid/"
 # Attributes that name elements of the same page by their ids.
 REFERENCES = ("for", "aria-labelledby", "aria-describedby", "aria-controls", "aria-owns", "headers")
@@ -271,6 +274,26 @@ def test_every_link_and_fragment_in_the_book_resolves(
 @pytest.mark.site
 def test_every_page_can_be_reached_from_the_front_page(pages: dict[str, Page]) -> None:
     assert orphans(pages) == set()
+
+
+@pytest.mark.site
+def test_no_cell_ended_in_an_error_or_a_warning(pages: dict[str, Page]) -> None:
+    for name, page in pages.items():
+        for element in page.elements:
+            kinds = element.attributes.get("class", "").split()
+            assert not {"traceback", "stderr"} & {*kinds}, f"{name}: {element.text}"
+
+
+@pytest.mark.site
+def test_the_status_page_has_every_chapter_and_how_it_ran() -> None:
+    page = (HTML / "status.html").read_text("utf-8")
+    rows = [re.findall(r"<td>(.*?)</td>", row, re.S) for row in page.split("<tr")]
+    ran = {}
+    for cells in (c for c in rows if len(c) == 5):
+        name, _, _, seconds, how = (re.sub(r"<[^>]+>", "", cell).strip() for cell in cells)
+        ran[name] = (float(seconds), how)
+    assert {*chapters(ROOT / "book")} <= {*ran}
+    assert all(seconds > 0 and how == "ok" for seconds, how in ran.values())
 
 
 LARGEST = 1_500_000  # bytes of a page with its pictures

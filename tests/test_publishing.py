@@ -148,6 +148,9 @@ def test_each_workflow_runs_when_it_should() -> None:
 def test_weekly_starts_from_nothing() -> None:
     weekly = load(ROOT / ".github" / "workflows" / "weekly.yml")
     assert weekly["env"]["PIP_NO_CACHE_DIR"] == "1"
+    (when,) = weekly["on"]["schedule"]
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", when["cron"])  # a day of the week
+    assert [".ci/run"] in [commands(step["run"])[0] for step in steps(weekly) if "run" in step]
     for step in steps(weekly):
         assert not step.get("uses", "").startswith("actions/cache@")
         assert "cache" not in step.get("with", {})

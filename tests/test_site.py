@@ -14,7 +14,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import nbformat
 import pytest
 from course_map import course
-from playwright.sync_api import Browser, ConsoleMessage, Request, Response, Route
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route
 from progress import chapters
 
 from tests.built_book import HTML, PREFIX, pages, settle
@@ -71,7 +71,16 @@ def visit(browser: Browser, site: str, page: str, window: str) -> Visit:
     context = browser.new_context(**WINDOWS[window])
     # A page that stays silent for this long has failed to draw.
     context.set_default_timeout(60_000)
-    tab = context.new_page()
+    tab = watched(context.new_page(), site, seen)
+    tab.goto(site + page, wait_until="networkidle")
+    settle(tab)
+    seen.saw = tab.evaluate(INSPECT)
+    context.close()
+    return seen
+
+
+def watched(tab: Page, site: str, seen: Visit) -> Page:
+    """The tab, with all that it asks for and complains of written down, and other hosts shut."""
 
     def only_here(route: Route, request: Request) -> None:
         if request.url.startswith((site, "data:", "blob:")):
@@ -92,11 +101,7 @@ def visit(browser: Browser, site: str, page: str, window: str) -> Visit:
     tab.on("response", on_response)
     tab.on("console", on_console)
     tab.on("pageerror", lambda error: seen.errors.append(str(error)))
-    tab.goto(site + page, wait_until="networkidle")
-    settle(tab)
-    seen.saw = tab.evaluate(INSPECT)
-    context.close()
-    return seen
+    return tab
 
 
 def complaints(visits: list[Visit], what: str) -> list[str]:
@@ -182,20 +187,23 @@ def test_links_within_the_book_lead_somewhere(site: str, visits: list[Visit]) ->
 
 def test_the_search_finds_a_page(site: str, browser: Browser) -> None:
     context = browser.new_context(**WINDOWS["wide, light"])
-    tab = context.new_page()
+    seen = Visit("search.html", "wide, light")
+    tab = watched(context.new_page(), site, seen)
     tab.goto(site + "search.html?q=dose", wait_until="networkidle")
     tab.locator("#search-results li a").first.wait_for(timeout=20_000)
     found = tab.locator("#search-results li a").count()
     context.close()
     assert found > 0
+    assert seen.outside + seen.failed + seen.errors == []
 
 
-def explorers() -> list[str]:
-    """Pages with an interactive figure."""
+def interactive(kind: str = "") -> list[str]:
+    """Pages with an interactive figure of a kind, or of any."""
+    kinds = [kind] if kind else ["explorer", "dashboard", "calculator"]
     found = [
-        path.relative_to(HTML).as_posix()
-        for path in sorted(HTML.rglob("*.html"))
-        if 'class="wd-explorer' in path.read_text("utf-8")
+        page
+        for page in pages()
+        if any(f'class="wd-{k}' in (HTML / page).read_text("utf-8") for k in kinds)
     ]
     assert found
     return found
@@ -204,9 +212,10 @@ def explorers() -> list[str]:
 def test_moving_a_slider_by_keyboard_changes_curve_and_words(site: str, browser: Browser) -> None:
     drawn = """figure => JSON.stringify(
       figure.querySelector('.wd-chart').data.map(t => [t.x, t.y, t.z]))"""
-    for page in explorers():
+    for page in interactive("explorer"):
+        seen = Visit(page, "in use")
         with browser.new_page() as tab:
-            tab.goto(site + page)
+            watched(tab, site, seen).goto(site + page)
             for figure in tab.locator(".wd-explorer").all():
                 figure.locator(".main-svg").first.wait_for()
                 for slider in figure.get_by_role("slider").all():
@@ -220,15 +229,44 @@ def test_moving_a_slider_by_keyboard_changes_curve_and_words(site: str, browser:
                     assert figure.locator(".wd-chart").get_attribute("aria-label") == (
                         figure.locator(".wd-words").inner_text()
                     )
+        assert seen.outside + seen.failed + seen.errors == [], page
 
 
 def test_without_scripts_the_words_and_a_static_figure_remain(site: str, browser: Browser) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         tab = context.new_page()
-        for page in explorers():
+        for page in interactive("explorer"):
             tab.goto(site + page)
-            assert tab.locator(".wd-words").first.inner_text().strip(), page
-            assert tab.locator("article figure img, article .cell_output img").count() >= 1, page
+            words = tab.locator(".wd-explorer .wd-words").all_inner_texts()
+            assert len(words) == tab.locator(".wd-explorer").count(), page
+            assert all(said.strip() for said in words), page
+            still = tab.locator("article figure img, article .cell_output img").count()
+            assert still >= len(words), page
+
+
+def test_every_interactive_figure_says_what_to_try(site: str, browser: Browser) -> None:
+    with browser.new_page() as tab:
+        for page in interactive():
+            tab.goto(site + page)
+            for figure in tab.locator(".wd-explorer").all():
+                assert figure.locator(".wd-hint").inner_text().strip(), page
+            if tab.locator(".wd-dashboard, .wd-calculator").count():
+                assert tab.locator("article em", has_text="Try:").count() >= 1, page
+
+
+def test_without_scripts_a_dashboard_says_where_its_words_are(site: str, browser: Browser) -> None:
+    dashboards = 0
+    with browser.new_context(java_script_enabled=False) as context:
+        tab = context.new_page()
+        for page in interactive():
+            tab.goto(site + page)
+            for board in tab.locator(".wd-dashboard").all():
+                dashboards += 1
+                assert board.locator("noscript").inner_text().strip(), page
+                panel = board.locator(".wd-panel").first
+                panel.locator("summary").click()
+                assert panel.locator("details p").inner_text().strip(), page
+    assert dashboards
 
 
 def test_a_heading_of_the_ledger_sorts_it_and_turns_it_round(site: str, browser: Browser) -> None:

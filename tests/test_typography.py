@@ -25,6 +25,7 @@ def plain(text: str) -> str:
         ("(-3)", "(−3)"),
         # Neither of these is a minus, and a sentence may break.
         ("steps 10-20, 1e-4, 2e-05", "steps 10-20, 1e-4, 2e-05"),
+        ("50%-60%, “Llama”-2", "50%-60%, “Llama”-2"),
         ("norm-matched, exercise-07, --lr 1", "norm-matched, exercise-07, --lr 1"),
         ("the dose = the sum", "the dose = the sum"),
         ("Figs [1, 2] and [a, b]", "Figs [1,~2] and [a, b]"),
@@ -38,9 +39,10 @@ def test_code_and_formulas_stay_as_they_are() -> None:
     document = new_document("page")
     document += nodes.paragraph("", "", nodes.strong("", "-1"), nodes.Text(" and n = 2"))
     document += nodes.paragraph("", "", nodes.literal("", "x = -1"), nodes.math("", "x = -1"))
+    document += nodes.paragraph("", "", nodes.strong("", "Llama"), nodes.Text("-2 by -3"))
     document += nodes.literal_block("", "", nodes.inline("", "p = -1"))
     document += nodes.raw("", "<b>-1</b>", format="html")
     Typeset(document).run()
     assert [plain(n.astext()) for n in document.findall(nodes.Text)] == [
-        "−1", " and n~=~2", "x = -1", "x = -1", "p = -1", "<b>-1</b>"
+        "−1", " and n~=~2", "x = -1", "x = -1", "Llama", "-2 by −3", "p = -1", "<b>-1</b>"
     ]  # fmt: skip

@@ -125,7 +125,7 @@ def _round(value: float) -> float:
 def number(value: float, sign: str = "") -> str:
     """Three significant digits, whole numbers whole, with a minus sign and not a hyphen."""
     whole = abs(value) >= 100 or float(value).is_integer()
-    text = f"{value + 0.0:{sign}.0f}" if whole else f"{value:{sign}#.3g}"
+    text = f"{value + 0.0:{sign}.0f}" if whole else f"{value:{sign}#.3g}".rstrip(".")
     return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,23 @@ def test_every_chapter_is_printed_with_its_words(chapters: list[pdf.Chapter]) ->
         # A page can be all figure; two in a row without a word are a fault of the style.
         empty = [not page.extract_text().replace(one.title, "").strip() for page in pages]
         assert not any(a and b for a, b in pairwise(empty)), one.file
+
+
+@pytest.mark.site
+@pytest.mark.browser
+@pytest.mark.slow
+def test_figures_and_formulas_are_printed(chapters: list[pdf.Chapter]) -> None:
+    figures = 0
+    for one in chapters:
+        page = (HTML / f"{one.file}.html").read_text("utf-8")
+        shown = set(re.findall(r'<img [^>]*src="[./]*(_images/[^"]+\.png)"', page))
+        pages = PdfReader(io.BytesIO(one.pdf)).pages
+        drawn = {image.indirect_reference for p in pages for image in p.images}
+        assert len(drawn) >= len(shown), one.file
+        text = "".join(page.extract_text() for page in pages)
+        assert not re.search(r"\\(frac|eta|lambda|theta)\b", text), one.file
+        figures += len(shown)
+    assert figures
 
 
 @pytest.mark.site

@@ -108,7 +108,7 @@ def c3(claim: Claim) -> None:
     above = less(end("overlap", draw=1), end("overlap/chance", draw=1))
     claim.direction("two draws change the same entries more than chance has it", above, +1)
     size = less(end("overlap", draw=1), end("overlap/chance by size", draw=1))
-    claim.add("the same over chance that knows the weights' sizes", size)
+    claim.add("overlap of two draws over chance that knows the weights' sizes", size)
     claim.add("effective rank of the update over full rank", end("effective rank"))
     claim.add("cosine of the updates of two draws", end("cosine", draw=1))
     made = False
@@ -179,7 +179,7 @@ def c5(claim: Claim) -> None:
     for method in (*REWARDED, "sft"):
         by = WORDS[method]
         claim.add(f"change of entropy by {by}", change("entropy", method=method))
-        claim.add(f"change of Pass@64 of the last answer by {by}", change("pass@64", method=method))
+        claim.add(f"change of Pass@64 by the answer alone, {by}", change("pass@64", method=method))
     claim.add("change of Pass@64 by REINFORCE", change("solved@64"))
     claim.add("change of Pass@64 by supervised tuning", change("solved@64", method="sft"))
 
