@@ -49,7 +49,7 @@ def _before(node: nodes.Node) -> str:
     """The last character in front of a piece of text, within its paragraph or cell."""
     while isinstance(node.parent, nodes.TextElement):
         at = node.parent.index(node)
-        if at and (said := node.parent[at - 1].astext()):
+        if at and (said := str(node.parent[at - 1].astext())):
             return said[-1]
         node = node.parent
     return ""

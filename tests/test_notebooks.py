@@ -179,7 +179,7 @@ def test_a_chapter_has_a_button_for_each_place_that_can_open_it(repo: str) -> No
     name = chapters()[0]
     app = SimpleNamespace(srcdir=ROOT / "book", config=SimpleNamespace(launch_repository=repo))
     downloads: dict[str, Any] = {"label": "download-buttons", "buttons": []}
-    context = {"header_buttons": [downloads], "pathto": lambda path, _: path}
+    context: dict[str, Any] = {"header_buttons": [downloads], "pathto": lambda path, _: path}
     notebooks._buttons(app, name, "", context, object())
     assert [b["url"] for b in downloads["buttons"]] == [f"notebooks/{name}.ipynb"]
     opened = [b["url"] for g in context["header_buttons"][:-1] for b in g["buttons"]]
