@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,7 +66,6 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.cpu_count() == 1, reason="one core runs one chapter at a time")
 def test_side_by_side_and_found_by_the_build(book: SimpleNamespace) -> None:
     one = book.chapter("one", MEETS.format(own="a", other="b"))
     two = book.chapter("two", MEETS.format(own="b", other="a"))
